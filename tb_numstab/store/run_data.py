@@ -1,0 +1,61 @@
+"""RunData: everything one run logged, however it was read. Analysis and views start here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from tb_numstab.schema.ops import OpSite
+from tb_numstab.schema.record import StepRecord, decode_record
+
+
+@dataclass
+class Session:
+    """One process's part of a run: a restart, or another worker, is another session.
+
+    Records stay compressed in memory and are decoded when asked for, so a run costs about its size
+    on disk.
+
+    Attributes:
+      id: the session id, which sorts by start time.
+      worker: "" in a one-process run.
+      table: the op table; ``table[slot]`` is the slot's OpSite.
+      steps: ascending steps that have a record.
+      encoded: the stored bytes of each record, in the order of ``steps``.
+    """
+
+    id: str
+    worker: str = ""
+    table: Sequence[OpSite] = ()
+    steps: list[int] = field(default_factory=list)
+    encoded: list[bytes] = field(default_factory=list)
+
+    def record(self, step: int) -> StepRecord:
+        """The record of one step.
+
+        Raises:
+          KeyError: the step was not measured, or its record was sampled away.
+        """
+        try:
+            return decode_record(self.encoded[self.steps.index(step)])
+        except ValueError as error:
+            raise KeyError(step) from error
+
+    def records(self) -> Iterator[StepRecord]:
+        """Every record in step order, decoded one at a time."""
+        return (decode_record(data) for data in self.encoded)
+
+
+@dataclass
+class RunData:
+    """One run.
+
+    Attributes:
+      name: TensorBoard's run name; "." for the log folder itself.
+      sessions: by start time. The last one is the current state of the run.
+      problems: one sentence for each thing that could not be read.
+    """
+
+    name: str
+    sessions: list[Session] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
