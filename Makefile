@@ -1,0 +1,92 @@
+# Every target makes what it needs first (`make help` lists them). Stamp files keep repeated runs quick.
+
+VENV ?= .venv
+PYTHON ?= python3
+TF_PACKAGE ?= tensorflow-cpu>=2.21
+PORT ?= 6006
+OPEN ?= 1
+CHROMIUM ?= /usr/bin/chromium
+export CHROMIUM
+
+BIN := $(VENV)/bin
+DEMO_STAMP := $(VENV)/.demo-installed
+DEV_STAMP := $(VENV)/.dev-installed
+NODE_STAMP := frontend/node_modules/.package-lock.json
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types frontend frontend-check pytest proto node chromium clean
+
+help: ## Print this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
+	@printf '\nVariables: VENV=%s PYTHON=%s TF_PACKAGE=%s PORT=%s OPEN=%s CHROMIUM=%s\n' \
+	  "$(VENV)" "$(PYTHON)" "$(TF_PACKAGE)" "$(PORT)" "$(OPEN)" "$(CHROMIUM)"
+
+demo: $(DEMO_STAMP) ## Train the demos, start TensorBoard, print the links (OPEN=0: print the findings and exit)
+	$(BIN)/python -m demo --logdir demo/logs --port $(PORT) $(if $(filter 0,$(OPEN)),--no-open,--open)
+
+test: lint types frontend-check pytest ## Run every check and test, browser included
+
+lint: $(DEV_STAMP) ## Check style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(DEV_STAMP) ## Check types
+	$(BIN)/mypy
+
+pytest: $(DEV_STAMP) | chromium ## Run the Python and browser tests
+	$(BIN)/python -m pytest
+
+frontend: $(NODE_STAMP) ## Build the tab's bundle into tb_numstab/static
+	cd frontend && npm run --silent build
+
+frontend-check: $(NODE_STAMP) ## Check and test the frontend, and prove that the committed bundle is its source's
+	cd frontend && npm run --silent check
+	cd frontend && npm run --silent build
+	@git diff --exit-code --stat -- tb_numstab/static \
+	  || { echo "tb_numstab/static is not what frontend/ builds: run 'make frontend' and commit it" >&2; exit 1; }
+
+proto: ## Generate numstab_pb2 anew, with the one protoc whose output every supported protobuf runtime accepts
+	$(PYTHON) -m venv build/proto
+	build/proto/bin/pip install --quiet grpcio-tools==1.74.0 'setuptools<81'
+	build/proto/bin/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. tb_numstab/schema/numstab.proto
+
+clean: ## Remove what was built, cached or logged (the environments stay)
+	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis demo/logs test-results
+	find tb_numstab tests demo benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+# ---- environments ---------------------------------------------------------------------------------------------------
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "tb-numstab needs Python 3.11 or newer: make PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+
+# $(call install,EXTRA): this checkout, editable, with TensorFlow unless the environment has one already.
+define install
+	@$(BIN)/python -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("tensorflow") is None)' \
+	  || { set -x; $(BIN)/python -m pip install --quiet --disable-pip-version-check '$(TF_PACKAGE)'; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(1)]'
+	@touch $@
+endef
+
+$(DEMO_STAMP): pyproject.toml setup.py | $(BIN)/python
+	$(call install,demo)
+
+$(DEV_STAMP): pyproject.toml setup.py | $(BIN)/python
+	$(call install,dev)
+
+$(NODE_STAMP): frontend/package-lock.json | node
+	cd frontend && npm ci --no-audit --no-fund
+
+# $(call need,COMMAND,PACKAGES,WHAT NEEDS IT): installs Debian packages where that is ours to do, else says what is missing.
+define need
+	@command -v $(1) >/dev/null && exit; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(2); \
+	else echo "$(1) is missing: $(3). Install $(2)." >&2; exit 1; fi
+endef
+
+node:
+	$(call need,npm,nodejs npm,it builds and tests the tab)
+
+chromium:
+	$(call need,$(CHROMIUM),chromium,the browser tests drive it; CHROMIUM=PATH names another one)
