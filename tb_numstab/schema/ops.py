@@ -14,6 +14,7 @@ class Role(Enum):
     VARIABLE = "variable"  # a variable as the step found it
     FORWARD = "forward"
     GRADIENT = "gradient"
+    OPTIMIZER = "optimizer"  # works on gradients after backpropagation: clipping, moments, scaling
     UPDATE = "update"  # a variable as an assignment left it
 
 
