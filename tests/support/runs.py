@@ -228,13 +228,15 @@ class _Classifier:
         op = self.trace.op
         where: dict[str, Any] = dict(layer=f"sequential/{name.split('/')[0]}", variable=name)
         if gradient.array.dtype != np.float32:
-            gradient = op("Cast", gradient.array.astype(np.float32), gradient, line=40, role=Role.GRADIENT)
+            gradient = op("Cast", gradient.array.astype(np.float32), gradient, role=Role.OPTIMIZER, line=42)
         momentum = self.trace.leaf(
             f"m/{name}", self.momenta[name], Role.VARIABLE, 42, **where | {"variable": f"m/{name}"}
         )
-        kept = op("Mul", momentum.array * np.float32(0.9), momentum, line=42)
-        momentum = op("AddV2", kept.array + gradient.array, kept, gradient, line=42)
-        delta = op("Mul", momentum.array * np.float32(self.scenario.learning_rate), momentum, line=43)
+        kept = op("Mul", momentum.array * np.float32(0.9), momentum, line=42, role=Role.OPTIMIZER)
+        momentum = op("AddV2", kept.array + gradient.array, kept, gradient, line=42, role=Role.OPTIMIZER)
+        delta = op(
+            "Mul", momentum.array * np.float32(self.scenario.learning_rate), momentum, line=43, role=Role.OPTIMIZER
+        )
         read = self.trace.leaf(name, self.variables[name], Role.VARIABLE, 43, trainable=True, **where)
         new = op(
             "AssignSubVariableOp", read.array - delta.array, read, delta,
