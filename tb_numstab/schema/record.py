@@ -21,7 +21,7 @@ from tb_numstab.schema.formats import HISTOGRAM_BINS
 from tb_numstab.schema.names import SCHEMA_VERSION
 from tb_numstab.schema.ops import Frame, OpSite, Role
 
-MAX_SLOTS = 1 << 22
+MAX_SLOTS = 1 << 20
 """Slots a record or op table may claim; more is taken for damage (the largest real graphs: 10**6)."""
 
 KEPT_BITS = 16

@@ -124,6 +124,8 @@ def scaled_run(logdir: Path, slots: int, records: int, session: str = SESSION, s
       logdir: the run's folder.
       slots: length of the op table; each record measures all of it.
       records: how many steps.
+      session: the session id.
+      seed: of the ranges.
     """
     generator = np.random.default_rng(seed)
     with Recorder(logdir, session) as run:
