@@ -10,7 +10,7 @@ PLUGIN_NAME = "numstab"
 SCHEMA_VERSION = 1
 """Version of the stored messages. A reader skips, with a message, what is newer than it knows."""
 
-_TAG = re.compile(r"^numstab/(?P<session>[A-Za-z0-9_.-]{1,80})/(?:(?P<steps>steps)|ops/(?P<chunk>\d{1,6}))$")
+_TAG = re.compile(r"numstab/(?P<session>[A-Za-z0-9_.-]{1,80})/(?:(?P<steps>steps)|ops/(?P<chunk>0|[1-9][0-9]{0,5}))")
 
 
 def new_session() -> str:
@@ -30,7 +30,7 @@ def ops_tag(session: str, chunk: int) -> str:
 
 def parse_tag(tag: str) -> tuple[str, int | None] | None:
     """(session, chunk) of a tag, chunk None for step records; None for a foreign tag."""
-    match = _TAG.match(tag)
+    match = _TAG.fullmatch(tag)
     if match is None:
         return None
     return match["session"], None if match["steps"] else int(match["chunk"])

@@ -1,0 +1,15 @@
+"""Fixtures that several test files use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.runs import write_all
+
+
+@pytest.fixture(scope="session")
+def logdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A log folder with the four synthetic trainings as runs; not to be written to."""
+    return write_all(tmp_path_factory.mktemp("logs"))
