@@ -6,10 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.runs import write_all
+from tests.support.runs import SyntheticRun, make_run, write_all
 
 
 @pytest.fixture(scope="session")
 def logdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A log folder with the four synthetic trainings as runs; not to be written to."""
     return write_all(tmp_path_factory.mktemp("logs"))
+
+
+@pytest.fixture(scope="session")
+def small() -> SyntheticRun:
+    """Ten steps of a healthy training."""
+    return make_run("healthy", steps=10)

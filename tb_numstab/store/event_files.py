@@ -72,7 +72,8 @@ class _Series:
             self.problems.append(f"{name} could not be read: {error.strerror or error}.")
         else:
             if damaged:
-                self.problems.append(f"{name} holds {damaged} damaged events, which were skipped.")
+                events = "a damaged event, which was" if damaged == 1 else f"{damaged} damaged events, which were"
+                self.problems.append(f"{name} holds {events} skipped.")
 
     def _add(self, data: bytes, checksum: int) -> bool:
         """Keeps an event if it is ours; False if it is damaged."""
