@@ -1,0 +1,24 @@
+"""The rules, one small file per op family."""
+
+from __future__ import annotations
+
+from tb_numstab.analysis.rules import arithmetic, division, exp, generic, log, roots, softmax
+from tb_numstab.analysis.rules.rule import Rule, Stage
+from tb_numstab.analysis.rules.where_trap import WHERE_TRAP
+
+RULES: tuple[Rule, ...] = (
+    *log.RULES,
+    *exp.RULES,
+    *division.RULES,
+    *roots.RULES,
+    *softmax.RULES,
+    *arithmetic.RULES,
+    *generic.GENERIC,
+    WHERE_TRAP,
+    generic.NONFINITE_INPUT,
+    generic.NONFINITE_VARIABLE,
+)
+"""Every rule. Among origin rules of one op the first that holds explains it."""
+
+STANDING = tuple(r for r in RULES if r.stage is Stage.STANDING)
+ORIGIN = tuple(r for r in RULES if r.stage is Stage.ORIGIN)

@@ -1,0 +1,135 @@
+"""One hop back from an event: why the operand held what it held."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tb_numstab.analysis.columns import OneRow
+from tb_numstab.analysis.finding import Hop
+from tb_numstab.analysis.graph import OpGraph
+from tb_numstab.analysis.narrate import called, place
+from tb_numstab.analysis.rules.rule import explain
+from tb_numstab.schema.columns import Row
+
+MAX_HOPS = 4
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why an op's result has a property.
+
+    Attributes:
+      families: of the op; () for any.
+      holds: (operand x, operand y, result) -> whether this is the reason.
+      text: a template as Rule.explain.
+      next: the operand and property to ask about next, such as ``"x.zero"``; "" ends the chain.
+    """
+
+    families: tuple[str, ...]
+    holds: Callable[[OneRow, OneRow, OneRow], bool]
+    text: str
+    next: str = ""
+
+
+def _always(x: OneRow, y: OneRow, out: OneRow) -> bool:
+    return True
+
+
+_CAUSES: dict[str, tuple[Cause, ...]] = {
+    "zero": (
+        Cause(
+            ("softmax",),
+            lambda x, y, out: x.spread > 80 or x.spread > 15,
+            "{op} underflowed to {out.zero:,.0f} zeros: its logits spread over {x.spread:.4g}, and "
+            "exp(-{x.spread:.4g}) is 0 in {f.name} (limit {f.exp_underflow:.4g})",
+        ),
+        Cause(
+            ("sigmoid",),
+            lambda x, y, out: out.zero > 0 and x.min < 0,
+            "{op} underflowed: its argument goes down to {x.min:.4g} (limit {f.exp_underflow:.4g})",
+        ),
+        Cause(
+            ("exp",),
+            lambda x, y, out: x.min < 0,
+            "{op} underflowed: its argument goes down to {x.min:.4g} (limit {f.exp_underflow:.4g})",
+        ),
+        Cause(
+            ("cast", "mul", "div", "square"),
+            lambda x, y, out: out.underflow > 0,
+            "{op} underflowed: {out.underflow:,.0f} non-zero operands gave 0 or subnormal in {f.name}",
+        ),
+        Cause(
+            ("sub",),
+            lambda x, y, out: out.zero > max(0.0, min(x.zero, y.zero)),
+            "{op} subtracted equal numbers: {out.zero:,.0f} of {out.size:,.0f} differences are 0",
+        ),
+        Cause(("clip",), lambda x, y, out: not x.zero >= out.zero, "{op} clipped {out.zero:,.0f} elements to 0"),
+        Cause(
+            ("mul",),
+            lambda x, y, out: y.zero > 0 and not x.zero > 0,
+            "{op} multiplied by {y.zero:,.0f} zeros",
+            "y.zero",
+        ),
+        Cause(
+            ("mul", "square", "sqrt", "cast", "div", "clip", "neg", "move"),
+            lambda x, y, out: x.zero > 0,
+            "{op} passed on {x.zero:,.0f} zeros",
+            "x.zero",
+        ),
+        Cause(("sum", "mean"), lambda x, y, out: x.zero > 0, "{op} added up nothing but zeros", "x.zero"),
+        Cause(("add",), _always, "{op} added up to 0: {out.zero:,.0f} of {out.size:,.0f}", "x.zero"),
+    ),
+    "negative": (
+        Cause(
+            ("sub",),
+            lambda x, y, out: out.negative > 0,
+            "{op} subtracted up to 2^{y.max_exp:.0f} from values up to 2^{x.max_exp:.0f}; rounding alone can make "
+            "a difference of equals negative",
+        ),
+    ),
+    "large": (
+        Cause((), lambda x, y, out: out.max_exp > 0, "{op} reached 2^{out.max_exp:.0f} (largest {out.magnitude:.4g})"),
+    ),
+    "small": (Cause((), _always, "{op} goes down to 2^{out.min_exp:.0f}"),),
+    "low": (Cause((), _always, "{op} goes down to {out.min:.4g}"),),
+    "neg_inf": (
+        Cause(("select", "add"), lambda x, y, out: out.neg_inf > 0, "{op} put in {out.neg_inf:,.0f} -Inf as a mask"),
+    ),
+}
+
+
+def causes(graph: OpGraph, table: Row, step: int, slot: int, blame: str) -> tuple[Hop, ...]:
+    """Hops from an event's operand to why it held what it held.
+
+    Args:
+      graph: the op table.
+      table: float64 [N, WIDTH], every slot's row in the step.
+      step: the step.
+      slot: the op with the event.
+      blame: its operand and property, as Rule.blame; "" for none.
+    """
+    hops: list[Hop] = []
+    while blame and len(hops) < MAX_HOPS:
+        operand, _, wanted = blame.partition(".")
+        slot = int((graph.x if operand == "x" else graph.y)[slot])
+        if slot < 0:
+            break
+        text, blame = _reason(graph, table, slot, wanted)
+        if text:
+            hops.append(Hop(slot, step, f"{text}, at {place(graph.sites[slot])}"))
+    return tuple(hops)
+
+
+def _reason(graph: OpGraph, table: Row, slot: int, wanted: str) -> tuple[str, str]:
+    """Why a slot has a property, and whom to ask next."""
+    site = graph.sites[slot]
+    x, y = (OneRow(table[s] if s >= 0 else None) for s in (int(graph.x[slot]), int(graph.y[slot])))
+    out = OneRow(table[slot])
+    if not site.inputs:
+        value = f"{out.min:.4g} to {out.max:.4g}"
+        return f"{called(site)} holds {out.zero:,.0f} zeros" if wanted == "zero" else f"{called(site)}: {value}", ""
+    for cause in _CAUSES.get(wanted, ()):
+        if (not cause.families or graph.family(slot) in cause.families) and cause.holds(x, y, out):
+            return explain(cause.text, graph, table, slot)[0], cause.next
+    return "", ""

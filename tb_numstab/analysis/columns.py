@@ -1,0 +1,76 @@
+"""Rows by the names of their columns: ``x.zero`` instead of ``rows[:, INDEX["zero"]]``."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tb_numstab.analysis.graph import Slots
+from tb_numstab.schema.columns import INDEX, WIDTH, Row
+
+Floats = NDArray[np.float64]
+
+_ABSENT = np.full(WIDTH, np.nan)
+
+
+class Columns:
+    """Rows of some slots; every column of schema.columns.COLUMNS is an attribute, float64 [n]."""
+
+    def __init__(self, rows: Row) -> None:
+        self.rows = rows
+
+    @classmethod
+    def of(cls, table: Row, slots: Slots) -> Columns:
+        """The rows of ``slots``; absent for slot -1."""
+        rows = table[slots]
+        rows[slots < 0] = np.nan
+        return cls(rows)
+
+    def __getattr__(self, name: str) -> Floats:
+        try:
+            return self.rows[:, INDEX[name]]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    @property
+    def inf(self) -> Floats:
+        """Infinite elements of either sign."""
+        return self.pos_inf + self.neg_inf
+
+    @property
+    def finite(self) -> Floats:
+        """Elements that are neither NaN nor infinite."""
+        return self.size - self.nan - self.inf
+
+    @property
+    def nonzero(self) -> Floats:
+        """Finite elements other than zero."""
+        return self.finite - self.zero
+
+    @property
+    def magnitude(self) -> Floats:
+        """The largest finite magnitude."""
+        return np.maximum(np.abs(self.min), np.abs(self.max))
+
+    @property
+    def spread(self) -> Floats:
+        """Largest minus smallest finite element."""
+        with np.errstate(over="ignore"):
+            return self.max - self.min
+
+
+class OneRow:
+    """One slot's row for a sentence: every column, and every property of Columns, as a float."""
+
+    def __init__(self, row: Row | None) -> None:
+        self._columns = Columns((_ABSENT if row is None else row)[None, :])
+
+    def __getattr__(self, name: str) -> float:
+        return float(getattr(self._columns, name)[0])
+
+
+def count(value: float) -> str:
+    """A count for a sentence: 1,234, or "some" where it is not known."""
+    return "some" if math.isnan(value) else f"{value:,.0f}"

@@ -1,0 +1,153 @@
+"""The op table as arrays, so that one record is judged in a handful of numpy calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tb_numstab.analysis.families import family_of, operand_positions
+from tb_numstab.schema.columns import WIDTH, Row
+from tb_numstab.schema.formats import FORMATS, FloatFormat
+from tb_numstab.schema.ops import OpSite, Role
+from tb_numstab.schema.record import StepRecord
+
+Mask = NDArray[np.bool_]
+Slots = NDArray[np.int64]
+
+
+class OpGraph:
+    """What the op table says about every slot, and how the slots are linked.
+
+    Attributes:
+      sites: the op table.
+      x, y: int64 [N], slots of the first and second float operand; -1 where there is none.
+      edge_source, edge_target: int64 [E], one entry per measured input of a slot.
+      input_start: int64 [N + 1], where each slot's inputs lie in edge_source.
+      precision, max_exp, min_exp: float64 [N], parameters of the slot's format; NaN for an unknown one.
+      looped, returned, trainable: bool [N], as in OpSite.
+    """
+
+    def __init__(self, sites: Sequence[OpSite]) -> None:
+        self.sites = tuple(sites)
+        self.size = len(self.sites)
+        inputs = [[i for i in site.inputs if 0 <= i < self.size] for site in self.sites]
+        counts = np.array([len(links) for links in inputs], np.int64)
+        self.input_start: Slots = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        self.edge_source: Slots = np.array([i for links in inputs for i in links], np.int64)
+        self.edge_target: Slots = np.repeat(np.arange(self.size), counts)
+        self.x, self.y = self._operands()
+        self.looped: Mask = np.array([s.looped for s in self.sites], bool)
+        self.returned: Mask = np.array([s.returned for s in self.sites], bool)
+        self.trainable: Mask = np.array([s.trainable for s in self.sites], bool)
+        formats = [FORMATS.get(s.dtype) for s in self.sites]
+        self.precision = _parameter(formats, "precision")
+        self.max_exp = _parameter(formats, "max_exp")
+        self.min_exp = _parameter(formats, "min_exp")
+        self._families = [family_of(s.op_type) for s in self.sites]
+        self._members: dict[tuple[str, ...], Slots] = {}
+
+    def _operands(self) -> tuple[Slots, Slots]:
+        """The x and y operand of every slot."""
+        operands = np.full((2, self.size), -1, np.int64)
+        for slot, site in enumerate(self.sites):
+            for k, position in enumerate(operand_positions(site.op_type)[:2]):
+                if position < len(site.inputs) and site.inputs[position] < self.size:
+                    operands[k, slot] = site.inputs[position]
+        return operands[0], operands[1]
+
+    def family(self, slot: int) -> str:
+        """The family of a slot's op type; "" for none."""
+        return self._families[slot]
+
+    def members(self, *families: str) -> Slots:
+        """Ascending slots of these families; every slot when none is named."""
+        if families not in self._members:
+            wanted = set(families)
+            found = [i for i, f in enumerate(self._families) if not wanted or f in wanted]
+            self._members[families] = np.array(found, np.int64)
+        return self._members[families]
+
+    def mask(self, *families: str) -> Mask:
+        """Bool [N], true for the slots of these families."""
+        return self.as_mask(self.members(*families))
+
+    def as_mask(self, slots: Iterable[int] | Slots) -> Mask:
+        """Bool [N], true for these slots; -1 is ignored."""
+        mask = np.zeros(self.size, bool)
+        chosen = np.asarray(list(slots) if not isinstance(slots, np.ndarray) else slots, np.int64)
+        mask[chosen[chosen >= 0]] = True
+        return mask
+
+    def role(self, *roles: Role) -> Mask:
+        """Bool [N], true for the slots with one of these roles."""
+        return np.isin(self._roles, [_ROLE_NUMBER[r] for r in roles])
+
+    @cached_property
+    def _roles(self) -> NDArray[np.int64]:
+        return np.array([_ROLE_NUMBER[s.role] for s in self.sites], np.int64)
+
+    @cached_property
+    def loop(self) -> NDArray[np.int64]:
+        """int64 [N]: the first slot of the loop body a looped slot belongs to, else -1."""
+        first: dict[str, int] = {}
+        return np.array(
+            [first.setdefault(s.graph, slot) if s.looped else -1 for slot, s in enumerate(self.sites)], np.int64
+        )
+
+    @cached_property
+    def _by_source(self) -> tuple[Slots, Slots]:
+        """Edge targets ordered by source, and where each source's run of them starts."""
+        order = np.argsort(self.edge_source, kind="stable")
+        counts = np.bincount(self.edge_source, minlength=self.size)
+        return self.edge_target[order], np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+    def inputs(self, slot: int) -> Slots:
+        """Measured inputs of a slot."""
+        return self.edge_source[self.input_start[slot] : self.input_start[slot + 1]]
+
+    def consumers(self, slot: int) -> Slots:
+        """Slots that read a slot."""
+        targets, start = self._by_source
+        return targets[start[slot] : start[slot + 1]]
+
+    def feeding(self, targets: Mask, through: Mask, links: int) -> Mask:
+        """Slots whose value reaches a target over at most ``links`` slots of ``through``.
+
+        Args:
+          targets: bool [N]. A target itself is in the result.
+          through: bool [N], slots the value may pass.
+          links: how many of them at most.
+        """
+        found = targets.copy()
+        front = targets
+        for _ in range(links):
+            passed = front & through
+            front = self.as_mask(self.edge_source[passed[self.edge_target]]) & ~found
+            if not front.any():
+                break
+            found |= front
+        return found
+
+    @cached_property
+    def constants(self) -> tuple[Slots, Row]:
+        """Slots of literals, and their static rows, float64 [n, WIDTH]."""
+        slots = [i for i, s in enumerate(self.sites) if len(s.constant) == WIDTH]
+        rows = np.array([self.sites[i].constant for i in slots], np.float64).reshape(-1, WIDTH)
+        return np.array(slots, np.int64), rows
+
+    def table(self, record: StepRecord) -> Row:
+        """Every slot's row in one step, float64 [N, WIDTH]; NaN where nothing was measured."""
+        table = record.expand(self.size)
+        slots, rows = self.constants
+        table[slots] = rows
+        return table
+
+
+_ROLE_NUMBER = {role: number for number, role in enumerate(Role)}
+
+
+def _parameter(formats: Sequence[FloatFormat | None], name: str) -> NDArray[np.float64]:
+    return np.array([np.nan if f is None else getattr(f, name) for f in formats], np.float64)

@@ -1,0 +1,118 @@
+"""The origin as a finding: which rule explains it, the chain, one hop back, what to change."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from tb_numstab.analysis.causes import causes
+from tb_numstab.analysis.columns import Columns
+from tb_numstab.analysis.finding import Certainty, Finding, Fix, Hop, Severity
+from tb_numstab.analysis.graph import OpGraph
+from tb_numstab.analysis.narrate import called, chain_hops, place
+from tb_numstab.analysis.origin import Origin, Source
+from tb_numstab.analysis.rules import ORIGIN
+from tb_numstab.analysis.rules.generic import NONFINITE_INPUT, NONFINITE_VARIABLE
+from tb_numstab.analysis.rules.rule import Ops, Rule, explain
+from tb_numstab.analysis.rules.where_trap import WHERE_TRAP
+from tb_numstab.schema.columns import Row
+from tb_numstab.schema.ops import Role
+
+MAX_VISITED = 64
+"""Slots followed forward from an origin in search of a tf.where."""
+
+
+def origin_finding(graph: OpGraph, table: Row, origin: Origin) -> Finding:
+    """The finding about an origin whose step was measured."""
+    slot = origin.slot
+    rule = origin_rule(graph, table, origin)
+    text, numbers = explain(rule.explain, graph, table, slot)
+    title, fix, rule_id = rule.title, rule.fix, rule.id
+    trapped = trapped_forward(graph, table, origin)
+    if trapped is not None:
+        forward = graph.sites[trapped]
+        title, fix, rule_id = WHERE_TRAP.title, WHERE_TRAP.fix, WHERE_TRAP.id
+        text = f"{text} tf.where hides it in the forward pass, but the gradient of {forward.op_type} still meets it."
+    why = chain_hops(graph, table, origin.step, origin.chain)
+    return _finding(
+        graph, origin, rule_id, title, text, fix, why + causes(graph, table, origin.step, slot, rule.blame), numbers
+    )
+
+
+def recorded_origin_finding(graph: OpGraph, origin: Origin, seen: int) -> Finding:
+    """The finding about an origin that only a later record tells of.
+
+    Args:
+      graph: the op table.
+      origin: its step and slot, from StepRecord.first_nonfinite.
+      seen: the step of the record that told.
+    """
+    site = graph.sites[origin.slot]
+    rules = [r for r in ORIGIN if graph.family(origin.slot) in r.families] or [r for r in ORIGIN if not r.families]
+    text = f"{called(site)} at {place(site)} gave the first NaN or Inf; this log has no record of step {origin.step}."
+    why = (Hop(origin.slot, seen, text),)
+    return _finding(graph, origin, rules[0].id, rules[0].title, text, rules[0].fix, why, {})
+
+
+def _finding(
+    graph: OpGraph,
+    origin: Origin,
+    rule: str,
+    title: str,
+    summary: str,
+    fix: Fix,
+    why: tuple[Hop, ...],
+    numbers: dict[str, float],
+) -> Finding:
+    return Finding(
+        rule=rule,
+        title=title,
+        severity=Severity.ERROR,
+        certainty=Certainty.EVENT,
+        slot=origin.slot,
+        site=graph.sites[origin.slot],
+        first_step=origin.step,
+        last_step=origin.step,
+        count=1,
+        summary=summary,
+        fix=fix,
+        why=why,
+        numbers=numbers,
+    )
+
+
+def origin_rule(graph: OpGraph, table: Row, origin: Origin) -> Rule:
+    """The first rule that explains the origin; a generic one for any other op."""
+    if origin.source is Source.INPUT:
+        return NONFINITE_INPUT
+    if origin.source is Source.VARIABLE:
+        return NONFINITE_VARIABLE
+    ops = Ops(graph, table, np.array([origin.slot]))
+    family = graph.family(origin.slot)
+    return next(r for r in ORIGIN if (not r.families or family in r.families) and bool(r.when(ops)[0]))
+
+
+def trapped_forward(graph: OpGraph, table: Row, origin: Origin) -> int | None:
+    """The forward op whose non-finite result a tf.where discards, while its gradient meets it.
+
+    None when that is not how the origin did harm.
+    """
+    gradient = graph.role(Role.GRADIENT)
+    if not any(gradient[s] for s in origin.chain):
+        return None
+    start = graph.sites[origin.slot].gradient_of if gradient[origin.slot] else origin.slot
+    rows = Columns(table)
+    bad = (rows.nan + rows.inf) > 0
+    if start < 0 or not bad[start]:
+        return None
+    forward, queue, seen = graph.role(Role.FORWARD), deque([start]), {start}
+    while queue and len(seen) < MAX_VISITED:
+        slot = queue.popleft()
+        for consumer in (int(c) for c in graph.consumers(slot) if forward[c]):
+            if graph.family(consumer) == "select" and not bad[consumer]:
+                return start
+            if bad[consumer] and consumer not in seen:
+                seen.add(consumer)
+                queue.append(consumer)
+    return None

@@ -1,0 +1,108 @@
+"""Overflow of products, sums and their reductions; overflow and underflow of casts."""
+
+from __future__ import annotations
+
+from tb_numstab.analysis.finding import Fix
+from tb_numstab.analysis.graph import Mask
+from tb_numstab.analysis.rules.rule import Ops, Rule
+
+_GROWN = "Find what makes the operands grow (learning rate, missing normalisation, raw inputs) and bound it."
+
+
+def _overflowed(o: Ops) -> Mask:
+    return o.out.nan + o.out.inf > 0
+
+
+def _overflow(id: str, title: str, families: tuple[str, ...], explain: str, fix: Fix, blame: str = "x.large") -> Rule:
+    return Rule(
+        id=id,
+        title=title,
+        families=families,
+        when=_overflowed,
+        precondition="finite operands, and a result that is not finite",
+        explain=explain,
+        blame=blame,
+        fix=fix,
+        source="IEEE 754-2019 7.4",
+    )
+
+
+RULES = (
+    Rule(
+        id="zero-times-infinity",
+        title="Zero times infinity",
+        families=("mul",),
+        when=lambda o: (o.out.nan > 0) & (o.x.inf + o.y.inf > 0),
+        precondition="one factor holds Inf, none holds NaN, and the product holds NaN",
+        explain="{op} multiplied infinite by zero elements: {out.nan:,.0f} NaN.",
+        fix=Fix(
+            "Do not multiply by a mask; select.",
+            "mask * tf.where(c, x, np.inf)",
+            "tf.where(mask > 0, tf.where(c, x, np.inf), 0.0)",
+        ),
+        source="IEEE 754-2019 7.2",
+    ),
+    Rule(
+        id="infinity-minus-infinity",
+        title="Infinity minus infinity",
+        families=("add", "sub"),
+        when=lambda o: (o.out.nan > 0) & (o.x.inf + o.y.inf > 0),
+        precondition="the operands of a sum hold Inf, none holds NaN, and the result holds NaN",
+        explain="{op} subtracted infinities of the same sign: {out.nan:,.0f} NaN.",
+        fix=Fix("Mask with a large finite number.", "s + (-np.inf) * m", "s + -1e9 * m"),
+        source="IEEE 754-2019 7.2",
+    ),
+    _overflow(
+        "matmul-overflow",
+        "Matrix product overflows",
+        ("matmul", "conv"),
+        "{op} multiplied operands up to 2^{x.max_exp:.0f} and 2^{y.max_exp:.0f}; the sum of products leaves {f.name} "
+        "(largest {f.max_value:.3g}).",
+        Fix(
+            _GROWN,
+            "model.compile(keras.optimizers.SGD(1e-2), ...)",
+            "model.compile(keras.optimizers.SGD(1e-2, global_clipnorm=1.0), ...)",
+        ),
+    ),
+    _overflow(
+        "square-overflow",
+        "Square overflows",
+        ("square",),
+        "{op} squared values up to 2^{x.max_exp:.0f}; above 2^64 a square leaves float32 (here {f.name}, largest "
+        "{f.max_value:.3g}).",
+        Fix(_GROWN, "tf.square(error)", "tf.keras.losses.huber(y, prediction)  # grows linearly"),
+    ),
+    _overflow(
+        "product-overflow",
+        "Product overflows",
+        ("mul", "prod"),
+        "{op} multiplied values up to 2^{x.max_exp:.0f} by values up to 2^{y.max_exp:.0f}: beyond {f.max_value:.3g}.",
+        Fix(_GROWN, "a * b", "tf.exp(tf.math.log(a) + tf.math.log(b))  # for positive factors"),
+    ),
+    _overflow(
+        "sum-overflow",
+        "Sum overflows",
+        ("sum", "mean", "cumsum", "add", "sub"),
+        "{op} summed values up to 2^{x.max_exp:.0f}; the sum leaves {f.name} (largest {f.max_value:.3g}).",
+        Fix("Sum in a wider format, or scale first.", "tf.reduce_sum(x)", "tf.reduce_sum(tf.cast(x, tf.float32))"),
+    ),
+    _overflow(
+        "update-overflow",
+        "A variable overflows in its update",
+        ("update",),
+        "{op} changed {site.variable}, up to 2^{x.max_exp:.0f}, by up to 2^{y.max_exp:.0f}: beyond {f.max_value:.3g}.",
+        Fix(_GROWN, "keras.optimizers.SGD(lr)", "keras.optimizers.SGD(lr, global_clipnorm=1.0)"),
+        blame="y.large",
+    ),
+    _overflow(
+        "cast-overflow",
+        "Cast overflows",
+        ("cast",),
+        "{op} to {f.name} got values up to {x.magnitude:.4g}; {f.name} ends at {f.max_value:.5g}.",
+        Fix(
+            "Use bfloat16, which has float32's range, or scale (for gradients: loss scaling).",
+            "keras.mixed_precision.set_dtype_policy('mixed_float16')",
+            "keras.mixed_precision.set_dtype_policy('mixed_bfloat16')",
+        ),
+    ),
+)

@@ -1,0 +1,49 @@
+"""Exp, Expm1, Sinh, Cosh."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tb_numstab.analysis.finding import Certainty, Fix, Severity
+from tb_numstab.analysis.graph import Mask
+from tb_numstab.analysis.rules.rule import Ops, Rule, Stage
+
+
+def _near_overflow(o: Ops) -> Mask:
+    """The largest argument lies within 20 % of the overflow threshold, ln(max)."""
+    threshold = (o.max_exp + 1) * np.log(2)
+    return np.asarray((o.x.max > 0.8 * threshold) & (o.x.max <= threshold))
+
+
+_FIX = Fix(
+    "Subtract the maximum first, or use the op that does it.",
+    "tf.exp(z) / tf.reduce_sum(tf.exp(z), 1, keepdims=True)",
+    "tf.nn.softmax(z)  # tf.reduce_logsumexp(z, 1) for the logarithm of the sum",
+)
+
+RULES = (
+    Rule(
+        id="exp-overflow",
+        title="Exponential overflows",
+        families=("exp",),
+        when=lambda o: o.out.inf > 0,
+        precondition="an argument exceeds ln(max) and the result holds Inf",
+        explain="{op} got arguments up to {x.max:.4g}; exp overflows {f.name} above {f.exp_overflow:.2f}.",
+        blame="x.large",
+        fix=_FIX,
+        source="DEBAR (ESEC/FSE 2020); IEEE 754-2019 7.4; float32 threshold 88.72 measured on TensorFlow 2.21",
+    ),
+    Rule(
+        id="exp-near-overflow",
+        title="Exponential close to overflow",
+        families=("exp",),
+        when=_near_overflow,
+        precondition="the largest argument is above 80 % of ln(max)",
+        explain="{op} gets arguments up to {x.max:.4g}; exp overflows {f.name} above {f.exp_overflow:.2f}.",
+        fix=_FIX,
+        source="DEBAR (ESEC/FSE 2020)",
+        stage=Stage.STANDING,
+        severity=Severity.WARNING,
+        certainty=Certainty.POSSIBLE,
+    ),
+)

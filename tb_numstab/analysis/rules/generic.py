@@ -1,0 +1,64 @@
+"""What holds for any op, for data and for variables."""
+
+from __future__ import annotations
+
+from tb_numstab.analysis.finding import Fix
+from tb_numstab.analysis.rules.rule import Rule
+
+NONFINITE_INPUT = Rule(
+    id="nonfinite-input",
+    title="The data holds NaN or Inf",
+    families=(),
+    when=lambda o: o.out.nan + o.out.inf > 0,
+    precondition="an argument of the watched function holds NaN or Inf, and it reaches a result",
+    explain="The input holds {out.nan:,.0f} NaN and {out.inf:,.0f} Inf among {out.size:,.0f} elements.",
+    fix=Fix(
+        "Clean the data, or drop such examples.",
+        "dataset",
+        "dataset.filter(lambda x, y: tf.reduce_all(tf.math.is_finite(x)))",
+    ),
+    source="IEEE 754-2019 6.2",
+)
+
+NONFINITE_VARIABLE = Rule(
+    id="nonfinite-variable",
+    title="A variable was NaN or Inf before the step",
+    families=(),
+    when=lambda o: o.out.nan + o.out.inf > 0,
+    precondition="a variable holds NaN or Inf when the step reads it, and it reaches a result",
+    explain="{site.variable} held {out.nan:,.0f} NaN and {out.inf:,.0f} Inf before this step; it went bad in a step "
+    "that was not measured.",
+    fix=Fix(
+        "Measure more often, or with replay, so that the step in which it went bad is seen.",
+        "watch(every=50)",
+        "watch(every=1)",
+    ),
+    source="IEEE 754-2019 6.2",
+)
+
+GENERIC = (
+    Rule(
+        id="invalid-operation",
+        title="NaN from operands without NaN",
+        families=(),
+        when=lambda o: o.out.nan > 0,
+        precondition="no operand holds NaN and the result does",
+        explain="{op} gave {out.nan:,.0f} NaN among {out.size:,.0f} elements; its operand ranges from {x.min:.4g} to "
+        "{x.max:.4g}.",
+        blame="x.large",
+        fix=Fix("Keep the op's operands inside its domain."),
+        source="IEEE 754-2019 7.2",
+    ),
+    Rule(
+        id="overflow",
+        title="Inf from finite operands",
+        families=(),
+        when=lambda o: o.out.nan + o.out.inf >= 0,
+        precondition="no operand holds Inf and the result does",
+        explain="{op} gave {out.inf:,.0f} Inf among {out.size:,.0f} elements; its operand ranges from {x.min:.4g} to "
+        "{x.max:.4g}.",
+        blame="x.large",
+        fix=Fix("Bound the op's operands."),
+        source="IEEE 754-2019 7.4",
+    ),
+)
