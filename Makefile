@@ -3,7 +3,7 @@
 VENV ?= .venv
 PYTHON ?= python3
 TF_PACKAGE ?= tensorflow-cpu>=2.21
-PORT ?= 6006
+PORT ?=
 OPEN ?= 1
 CHROMIUM ?= /usr/bin/chromium
 export CHROMIUM
@@ -22,7 +22,7 @@ help: ## Print this list
 	  "$(VENV)" "$(PYTHON)" "$(TF_PACKAGE)" "$(PORT)" "$(OPEN)" "$(CHROMIUM)"
 
 demo: $(DEMO_STAMP) ## Train the demos, start TensorBoard, print the links (OPEN=0: print the findings and exit)
-	$(BIN)/python -m demo --logdir demo/logs --port $(PORT) $(if $(filter 0,$(OPEN)),--no-open,--open)
+	$(BIN)/python -m demo --logdir demo/logs $(if $(PORT),--port $(PORT)) $(if $(filter 0,$(OPEN)),--no-open,--open)
 
 test: lint types frontend-check pytest ## Run every check and test, browser included
 
