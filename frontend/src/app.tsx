@@ -1,0 +1,123 @@
+import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { Link } from "./components/link";
+import { EmptyState, Failure, Waiting } from "./components/states";
+import { TopBar } from "./components/top_bar";
+import { type App, AppContext, useAnswer, useApp } from "./context";
+import { onHashChange, pushHash, readHash, replaceHash } from "./host/address";
+import { onDataReloaded } from "./host/reload";
+import type { RunInfo, Runs } from "./model/api";
+import { formatHash, parseHash, START, type State } from "./model/link";
+import type { Source } from "./source";
+import { NothingWatched } from "./views/nothing_watched";
+import { OpPageView } from "./views/op_page";
+import { OverviewView } from "./views/overview";
+
+/** The version of the API this bundle was built for. */
+const API_VERSION = 1;
+
+/** Holds the state and keeps it and the address the same. */
+export function AppRoot({ source }: { source: Source }) {
+  const [state, setState] = useState<State>(() => parseHash(readHash()) ?? START);
+  const [version, setVersion] = useState(0);
+  const [message, setMessage] = useState("");
+  const current = useRef(state);
+
+  const show = useCallback((next: State) => {
+    current.current = next;
+    setState(next);
+  }, []);
+
+  const go = useCallback<App["go"]>(
+    (change, how = "push") => {
+      const next = { ...current.current, ...change };
+      const hash = formatHash(next);
+      show(next);
+      if (how === "push" && hash !== readHash()) pushHash(hash);
+      else replaceHash(hash);
+    },
+    [show],
+  );
+
+  useEffect(() => {
+    onDataReloaded(() => setVersion((v) => v + 1));
+    return onHashChange(() => {
+      const next = parseHash(readHash());
+      if (next === null) return;
+      // Coming back from another tab of TensorBoard, the address has lost the state: give it back.
+      if (next.run === null && current.current.run !== null) replaceHash(formatHash(current.current));
+      else show(next);
+    });
+  }, [show]);
+
+  const app = useMemo<App>(
+    () => ({ source, state, version, go, announce: setMessage }),
+    [source, state, version, go],
+  );
+  return (
+    <AppContext.Provider value={app}>
+      <Shell />
+      <div class="toast" role="status" aria-live="polite" key={message}>
+        {message}
+      </div>
+    </AppContext.Provider>
+  );
+}
+
+/** Chooses what to show once it is known which runs there are. */
+function Shell() {
+  const runs = useAnswer<Runs>("runs");
+  if (runs.error) return <Failure error={runs.error} />;
+  if (runs.value === null) return <Waiting what="Reading the log folder" />;
+  if (runs.value.api !== API_VERSION) {
+    return (
+      <EmptyState title="This page and the server are of different versions">
+        tb-numstab was updated while the page was open. Reload the page.
+      </EmptyState>
+    );
+  }
+  if (runs.value.runs.length === 0) return <NothingWatched />;
+  return <RunShell runs={runs.value.runs} />;
+}
+
+function RunShell({ runs }: { runs: RunInfo[] }) {
+  const { state, go } = useApp();
+  const latest = newest(runs);
+  useEffect(() => {
+    if (state.run === null) go({ run: latest }, "replace");
+  }, [state.run, latest, go]);
+  if (state.run === null) return null;
+  return (
+    <>
+      <TopBar runs={runs} />
+      <main class="page" data-view={state.view}>
+        {runs.some((run) => run.name === state.run) ? <Page /> : <MissingRun latest={latest} />}
+      </main>
+    </>
+  );
+}
+
+function MissingRun({ latest }: { latest: string | null }) {
+  const { state } = useApp();
+  return (
+    <EmptyState title={`There is no run "${state.run}" in this log folder`}>
+      The link may come from another log folder, or the run was moved.{" "}
+      <Link to={{ ...START, run: latest }}>Show the latest run</Link>
+    </EmptyState>
+  );
+}
+
+function Page() {
+  const { state } = useApp();
+  switch (state.view) {
+    case "op":
+      return <OpPageView />;
+    default:
+      return <OverviewView />;
+  }
+}
+
+/** The run that was started last: what someone who has just trained wants to see. */
+function newest(runs: RunInfo[]): string | null {
+  const started = (run: RunInfo) => run.sessions.at(-1)?.id ?? "";
+  return [...runs].sort((a, b) => (started(a) < started(b) ? 1 : -1))[0]?.name ?? null;
+}

@@ -1,0 +1,33 @@
+import { useAnswer, useApp } from "../context";
+import type { Finding, OpPage } from "../model/api";
+import { Link, opState } from "./link";
+import { Ruler, RulerLegend } from "./ruler";
+
+/** The ruler of a finding's op at the step where it began. */
+export function EvidenceRuler({ finding }: { finding: Finding }) {
+  const { state } = useApp();
+  const { value } = useAnswer<OpPage>("op", {
+    run: state.run,
+    session: state.session,
+    op: finding.op.key,
+    step: finding.first_step,
+  });
+  return (
+    <section class="evidence">
+      <header class="evidence-head">
+        <h3>The numbers at step {value?.step ?? finding.first_step}, on a scale of powers of two</h3>
+        <Link class="button" to={opState(finding.op, finding.first_step)}>
+          Show the evidence
+        </Link>
+      </header>
+      <div class="evidence-picture">
+        {value && (
+          <>
+            <Ruler page={value} />
+            <RulerLegend />
+          </>
+        )}
+      </div>
+    </section>
+  );
+}

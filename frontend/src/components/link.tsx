@@ -1,0 +1,57 @@
+import type { ComponentChildren } from "preact";
+import { useApp } from "../context";
+import { addressOf } from "../host/address";
+import type { OpRef } from "../model/api";
+import { formatHash, type State } from "../model/link";
+
+interface LinkProps {
+  to: Partial<State>;
+  class?: string;
+  label?: string;
+  current?: boolean;
+  children: ComponentChildren;
+}
+
+/** A real link, so that it can be copied and opened in a new tab; a plain click stays in the page. */
+export function Link({ to, class: name, label, current, children }: LinkProps) {
+  const { state, go } = useApp();
+  const follow = (event: MouseEvent) => {
+    if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey) return;
+    event.preventDefault();
+    go(to);
+  };
+  return (
+    <a
+      class={name}
+      href={addressOf(formatHash({ ...state, ...to }))}
+      target="_top"
+      aria-label={label}
+      aria-current={current ? "page" : undefined}
+      onClick={follow}
+    >
+      {children}
+    </a>
+  );
+}
+
+/** The state that shows an op, at a step if one is given. */
+export function opState(op: OpRef, step: number | null): Partial<State> {
+  return { view: "op", op: op.key, step, filters: {} };
+}
+
+/** An op by type and name, leading to its page. */
+export function OpLink({ op, step }: { op: OpRef; step: number | null }) {
+  return (
+    <Link to={opState(op, step)} class="op-link">
+      <OpName op={op} />
+    </Link>
+  );
+}
+
+export function OpName({ op }: { op: OpRef }) {
+  return (
+    <>
+      <b class="op-type">{op.op_type}</b> <span class="op-name">{op.name}</span>
+    </>
+  );
+}

@@ -1,0 +1,60 @@
+/** What every part of the page may ask for: the state, the way to change it, and the source of answers. */
+
+import { createContext } from "preact";
+import { useContext, useEffect, useState } from "preact/hooks";
+import type { State } from "./model/link";
+import { type Params, routeKey, type Source, type SourceError } from "./source";
+
+export interface App {
+  source: Source;
+  state: State;
+  /** Grows when TensorBoard has read the log folder again. */
+  version: number;
+  /** Goes to another state; `replace` leaves no step in the browser's history. */
+  go(change: Partial<State>, how?: "push" | "replace"): void;
+  /** Says something to a screen reader, and to everyone in the corner of the page. */
+  announce(message: string): void;
+}
+
+export const AppContext = createContext<App | null>(null);
+
+export function useApp(): App {
+  const app = useContext(AppContext);
+  if (app === null) throw new Error("useApp outside of the app");
+  return app;
+}
+
+/** An answer on its way, here, or failed. While a newer one is fetched, the last one stays. */
+export interface Answer<T> {
+  value: T | null;
+  error: SourceError | null;
+  loading: boolean;
+}
+
+interface Held<T> extends Answer<T> {
+  key: string;
+}
+
+/** Fetches a route again whenever it, its parameters or the data change; path null fetches nothing. */
+export function useAnswer<T>(path: string | null, params: Params = {}): Answer<T> {
+  const { source, version } = useApp();
+  const key = path === null ? "" : routeKey(path, params);
+  const [held, setHeld] = useState<Held<T>>({ key, value: null, error: null, loading: key !== "" });
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `key` stands for path and params, `version` for the data.
+  useEffect(() => {
+    if (path === null) return;
+    let wanted = true;
+    setHeld((last) => ({ key, value: last.key === key ? last.value : null, error: null, loading: true }));
+    source.get<T>(path, params).then(
+      (value) => wanted && setHeld({ key, value, error: null, loading: false }),
+      (error) => wanted && setHeld({ key, value: null, error, loading: false }),
+    );
+    return () => {
+      wanted = false;
+    };
+  }, [key, version, source]);
+
+  // In the render right after a change of key, the effect has not run yet: what is held is another page's.
+  return held.key === key ? held : { value: null, error: null, loading: path !== null };
+}

@@ -1,0 +1,199 @@
+/** The answers of the HTTP API (docs/http_api.md), the same in a static report. */
+
+/** A float; JSON has no names for the three that are not finite. */
+export type Num = number | "NaN" | "Infinity" | "-Infinity";
+
+export type Severity = "error" | "warning" | "info";
+export type Certainty = "proven" | "event" | "possible";
+export type Status = "healthy" | "at risk" | "broken";
+
+export interface Frame {
+  file: string;
+  line: number;
+  function: string;
+  text: string;
+}
+
+/** An op as another page mentions it. */
+export interface OpRef {
+  key: string;
+  op_type: string;
+  name: string;
+  dtype: string;
+  role: string;
+  layer: string;
+  group: string;
+  variable: string;
+  source: Frame | null;
+}
+
+export interface SessionInfo {
+  id: string;
+  worker: string;
+  records: number;
+  first_step: number | null;
+  last_step: number | null;
+}
+
+export interface RunInfo {
+  name: string;
+  sessions: SessionInfo[];
+  problems: string[];
+}
+
+export interface Runs {
+  api: number;
+  runs: RunInfo[];
+}
+
+export interface Verdict {
+  status: Status;
+  text: string;
+  step: number;
+}
+
+export interface RunVerdict {
+  run: string;
+  verdict: Verdict;
+}
+
+export interface Hop {
+  op: OpRef;
+  step: number;
+  text: string;
+}
+
+export interface Finding {
+  rule: string;
+  title: string;
+  severity: Severity;
+  certainty: Certainty;
+  op: OpRef;
+  first_step: number;
+  last_step: number;
+  count: number;
+  summary: string;
+  why: Hop[];
+  fix: { text: string; before: string; after: string };
+  forecast: string;
+  numbers: Record<string, Num>;
+}
+
+export interface Overview {
+  run: string;
+  session: SessionInfo;
+  sessions: SessionInfo[];
+  problems: string[];
+  notes: string[];
+  verdict: Verdict | null;
+  findings: Finding[];
+  slots: number;
+  groups: number;
+  formats: string[];
+}
+
+/** Counts of elements, exponents of extremes; null where absent. */
+export interface Measure {
+  size: number;
+  nan: number;
+  pos_inf: number;
+  neg_inf: number;
+  zero: number;
+  subnormal: number;
+  negative: number;
+  max_exp: number | null;
+  min_exp: number | null;
+  min: Num | null;
+  max: Num | null;
+  rms: Num | null;
+  overflow: number | null;
+  underflow: number | null;
+  absorbed: number | null;
+  operands: number | null;
+  cancelled: number | null;
+  calls: number | null;
+  first_bad_call: number | null;
+  histogram: Histogram | null;
+}
+
+/** Shares of the sampled elements, in 1/255, from exponent first_exp on, bin_width binades to a bin. */
+export interface Histogram {
+  first_exp: number;
+  bin_width: number;
+  shares: number[];
+}
+
+export interface Tensor {
+  op: OpRef;
+  measure: Measure | null;
+}
+
+/** An operand; without an op where it is not a watched floating-point tensor. */
+export interface Operand {
+  op: OpRef | null;
+  measure: Measure | null;
+}
+
+export interface FloatFormat {
+  name: string;
+  precision: number;
+  max_exp: number;
+  min_exp: number;
+  min_subnormal_exp: number;
+  max_value: Num;
+  has_inf: boolean;
+}
+
+export interface Trend {
+  steps: number[];
+  max_exp: (number | null)[];
+  min_exp: (number | null)[];
+  marks: number[];
+}
+
+/** shares is base64 of uint8 [steps, bins]. */
+export interface HistogramOverSteps {
+  steps: number[];
+  first_exp: number;
+  bin_width: number;
+  bins: number;
+  shares: string;
+}
+
+export interface OpPage {
+  run: string;
+  session: string;
+  step: number;
+  asked_step: number;
+  kind: string;
+  op: OpRef & {
+    output: number;
+    graph: string;
+    looped: boolean;
+    shape: number[] | null;
+    trainable: boolean;
+    returned: boolean;
+    frames: Frame[];
+    gradient_of: OpRef | null;
+  };
+  result: Tensor;
+  inputs: Operand[];
+  inputs_total: number;
+  consumers: Tensor[];
+  consumers_total: number;
+  formats: Record<string, FloatFormat>;
+  trend: Trend;
+  histogram: HistogramOverSteps | null;
+  findings: Finding[];
+}
+
+/** Bits of a trend's and a map's marks: what happened to an op in a step. */
+export const MARK = {
+  MEASURED: 1,
+  NAN: 2,
+  INF: 4,
+  OVERFLOW: 8,
+  UNDERFLOW: 16,
+  SUBNORMAL: 32,
+  ABSORBED: 64,
+} as const;

@@ -1,0 +1,104 @@
+import { CertaintyTag, Chain, FixAdvice } from "../components/finding_parts";
+import { Icon, SEVERITY_NAME } from "../components/icons";
+import { Neighbours } from "../components/neighbours";
+import { NumbersTable } from "../components/numbers_table";
+import { Ruler, RulerLegend } from "../components/ruler";
+import { Stack } from "../components/source_line";
+import { Failure, Waiting } from "../components/states";
+import { StepChoice } from "../components/step_choice";
+import { Trend } from "../components/trend";
+import { useAnswer, useApp } from "../context";
+import type { Finding, OpPage } from "../model/api";
+import { shape, stepRange } from "../model/format";
+
+/** Everything about one op at one step. */
+export function OpPageView() {
+  const { state } = useApp();
+  const { value, error } = useAnswer<OpPage>("op", {
+    run: state.run,
+    session: state.session,
+    op: state.op,
+    step: state.step,
+  });
+  if (error) return <Failure error={error} />;
+  if (value === null) return <Waiting what="Looking at the op" />;
+  return (
+    <>
+      <OpHead page={value} />
+      {value.findings.map((finding) => (
+        <OpFinding key={finding.rule} finding={finding} />
+      ))}
+      <section class="card" aria-labelledby="ruler-title">
+        <header class="card-head">
+          <h2 id="ruler-title">Operands and result</h2>
+          <StepChoice page={value} />
+        </header>
+        <Ruler page={value} />
+        <RulerLegend />
+        <NumbersTable page={value} />
+      </section>
+      <div class="columns">
+        <section class="card" aria-labelledby="trend-title">
+          <h2 id="trend-title">Headroom over the steps</h2>
+          <Trend page={value} />
+        </section>
+        <section class="card" aria-labelledby="source-title">
+          <h2 id="source-title">Source</h2>
+          <Stack frames={value.op.frames} />
+        </section>
+      </div>
+      <Neighbours page={value} />
+    </>
+  );
+}
+
+function OpHead({ page }: { page: OpPage }) {
+  const { op } = page;
+  const facts = [
+    op.dtype,
+    shape(op.shape),
+    op.layer && `layer ${op.layer}`,
+    op.variable && `variable ${op.variable}`,
+    op.role,
+    op.looped && "runs in a loop",
+    op.returned && "returned by the step",
+  ].filter(Boolean);
+  return (
+    <header class="op-head">
+      <h1 tabIndex={-1}>
+        {op.op_type} <span class="op-name">{op.name}</span>
+      </h1>
+      <p class="muted">{facts.join(" · ")}</p>
+    </header>
+  );
+}
+
+function OpFinding({ finding }: { finding: Finding }) {
+  return (
+    <article class={`card finding finding-${finding.severity}`}>
+      <header class="finding-head">
+        <Icon shape={finding.severity} size={20} label={SEVERITY_NAME[finding.severity]} />
+        <div>
+          <h2>{finding.title}</h2>
+          <p>
+            {finding.summary} <span class="muted">({stepRange(finding.first_step, finding.last_step)})</span>
+          </p>
+          {finding.forecast && <p class="forecast">{finding.forecast}</p>}
+        </div>
+        <CertaintyTag certainty={finding.certainty} />
+      </header>
+      <div class="finding-body">
+        {finding.why.length > 0 && (
+          <section>
+            <h3>Why</h3>
+            <Chain hops={finding.why} />
+          </section>
+        )}
+        <section>
+          <h3>Fix</h3>
+          <FixAdvice fix={finding.fix} />
+        </section>
+      </div>
+    </article>
+  );
+}

@@ -1,0 +1,217 @@
+import { EvidenceRuler } from "../components/evidence";
+import { CertaintyTag, Chain, FixAdvice } from "../components/finding_parts";
+import { Icon, SEVERITY_NAME, STATUS_SHAPE } from "../components/icons";
+import { Link, OpLink, opState } from "../components/link";
+import { SourceLine } from "../components/source_line";
+import { EmptyState, Failure, Waiting } from "../components/states";
+import { useAnswer, useApp } from "../context";
+import type { Finding, Overview, Verdict } from "../model/api";
+import { baseName, count, plural, stepRange } from "../model/format";
+
+/** The first look: how the run is doing, what is wrong, why, and how to mend it, without a click. */
+export function OverviewView() {
+  const { state } = useApp();
+  const { value, error } = useAnswer<Overview>("overview", { run: state.run, session: state.session });
+  if (error) return <Failure error={error} />;
+  if (value === null) return <Waiting what="Looking at the measurements" />;
+  if (value.verdict === null) return <NoStepYet overview={value} />;
+  const [worst, ...others] = value.findings;
+  return (
+    <>
+      <Banner verdict={value.verdict} />
+      <Remarks overview={value} />
+      {worst ? <MainFinding finding={worst} /> : <AllWell overview={value} />}
+      {others.length > 0 && <OtherFindings findings={others} />}
+      <Facts overview={value} />
+    </>
+  );
+}
+
+function NoStepYet({ overview }: { overview: Overview }) {
+  return (
+    <EmptyState title="No step has been recorded yet" shape="pending">
+      <p>
+        {overview.slots > 0
+          ? `${plural(overview.slots, "tensor")} will be measured. `
+          : "The training has started but has not called log_step yet. "}
+        Press TensorBoard's reload button, or turn on auto-reload in its settings.
+      </p>
+      <Problems problems={overview.problems} />
+    </EmptyState>
+  );
+}
+
+const HEADLINE = {
+  healthy: () => "Healthy",
+  "at risk": () => "At risk",
+  broken: (verdict: Verdict) => `Broken at step ${verdict.step}`,
+};
+
+function Banner({ verdict }: { verdict: Verdict }) {
+  return (
+    <section class={`banner banner-${STATUS_SHAPE[verdict.status]}`} aria-labelledby="verdict">
+      <Icon shape={STATUS_SHAPE[verdict.status]} size={36} />
+      <div>
+        <h1 id="verdict">{HEADLINE[verdict.status](verdict)}</h1>
+        <p>{verdict.text}</p>
+      </div>
+    </section>
+  );
+}
+
+/** What is wrong with the data themselves. */
+function Remarks({ overview }: { overview: Overview }) {
+  const { go } = useApp();
+  const latest = overview.sessions.at(-1);
+  return (
+    <>
+      {overview.sessions.length > 1 && (
+        <p class="remark">
+          <label>
+            This run was started {overview.sessions.length} times. Showing{" "}
+            <select
+              value={overview.session.id}
+              onChange={(e) =>
+                go({ session: e.currentTarget.value === latest?.id ? null : e.currentTarget.value })
+              }
+            >
+              {overview.sessions.map((s, i) => (
+                <option key={s.id} value={s.id}>
+                  start {i + 1}
+                  {s.worker && ` (${s.worker})`}, {plural(s.records, "record")}
+                </option>
+              ))}
+            </select>
+          </label>
+        </p>
+      )}
+      <Problems problems={overview.problems} />
+      {overview.notes.map((note) => (
+        <p class="remark" key={note}>
+          {note}
+        </p>
+      ))}
+    </>
+  );
+}
+
+function Problems({ problems }: { problems: string[] }) {
+  return (
+    <>
+      {problems.map((problem) => (
+        <p class="remark remark-problem" key={problem}>
+          {problem}
+        </p>
+      ))}
+    </>
+  );
+}
+
+function AllWell({ overview }: { overview: Overview }) {
+  return (
+    <section class="card all-well">
+      <h2>Nothing to report</h2>
+      <p>
+        {plural(overview.slots, "tensor")} in {plural(overview.session.records, "recorded step")} stayed
+        within what {overview.formats.join(", ")} can hold.
+      </p>
+    </section>
+  );
+}
+
+/** The worst finding in full: where, why, how to fix it, and the picture that proves it. */
+function MainFinding({ finding }: { finding: Finding }) {
+  return (
+    <article class={`card finding finding-${finding.severity}`} aria-labelledby="main-finding">
+      <FindingHead finding={finding} id="main-finding" />
+      <FindingBody finding={finding} />
+      <EvidenceRuler finding={finding} />
+    </article>
+  );
+}
+
+function FindingHead({ finding, id }: { finding: Finding; id?: string }) {
+  return (
+    <header class="finding-head">
+      <Icon shape={finding.severity} size={20} label={SEVERITY_NAME[finding.severity]} />
+      <div>
+        <h2 id={id}>{finding.title}</h2>
+        <p>{finding.summary}</p>
+        {finding.forecast && <p class="forecast">{finding.forecast}</p>}
+      </div>
+      <CertaintyTag certainty={finding.certainty} />
+    </header>
+  );
+}
+
+function FindingBody({ finding }: { finding: Finding }) {
+  return (
+    <div class="finding-body">
+      <section>
+        <h3>Where</h3>
+        {finding.op.source && <SourceLine frame={finding.op.source} />}
+        <p class="finding-op">
+          <OpLink op={finding.op} step={finding.first_step} />
+          {finding.op.layer && <> in layer {finding.op.layer}</>}
+          <br />
+          <span class="muted">
+            {stepRange(finding.first_step, finding.last_step)}, in {plural(finding.count, "record")}
+          </span>
+        </p>
+      </section>
+      {finding.why.length > 0 && (
+        <section>
+          <h3>Why</h3>
+          <Chain hops={finding.why} />
+        </section>
+      )}
+      <section>
+        <h3>Fix</h3>
+        <FixAdvice fix={finding.fix} />
+      </section>
+    </div>
+  );
+}
+
+function OtherFindings({ findings }: { findings: Finding[] }) {
+  return (
+    <section class="others" aria-labelledby="other-findings">
+      <h2 id="other-findings">Also found</h2>
+      <ol class="finding-list">
+        {findings.map((finding) => (
+          <li key={`${finding.rule}:${finding.op.key}`}>
+            <details class={`card finding finding-${finding.severity}`}>
+              <summary>
+                <Icon shape={finding.severity} label={SEVERITY_NAME[finding.severity]} />
+                <span class="finding-title">{finding.title}</span>
+                <span class="finding-where">
+                  <b class="op-type">{finding.op.op_type}</b>
+                  {finding.op.source && ` ${baseName(finding.op.source.file)}:${finding.op.source.line}`}
+                </span>
+                <span class="finding-when">{stepRange(finding.first_step, finding.last_step)}</span>
+              </summary>
+              <p class="finding-summary">{finding.summary}</p>
+              <FindingBody finding={finding} />
+              <p>
+                <Link class="button" to={opState(finding.op, finding.first_step)}>
+                  Show the evidence
+                </Link>
+              </p>
+            </details>
+          </li>
+        ))}
+      </ol>
+    </section>
+  );
+}
+
+function Facts({ overview }: { overview: Overview }) {
+  const { session } = overview;
+  return (
+    <footer class="facts muted">
+      {plural(session.records, "recorded step")} ({session.first_step}–{session.last_step}),{" "}
+      {count(overview.slots)} tensors in {plural(overview.groups, "group")}, computed in{" "}
+      {overview.formats.join(", ")}.
+    </footer>
+  );
+}

@@ -1,0 +1,131 @@
+"""The tab's server side: parse the request, make the view, respond. docs/http_api.md describes the routes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from importlib import resources
+from typing import Any
+
+from tensorboard import plugin_util
+from tensorboard.backend import http_util
+from tensorboard.plugins import base_plugin
+from werkzeug import Request, Response
+
+from tb_numstab.plugin.query import BadQuery, Query
+from tb_numstab.schema.names import PLUGIN_NAME
+from tb_numstab.store.provider import ProviderReader
+from tb_numstab.store.run_data import RunData
+from tb_numstab.views import op_page, overview
+from tb_numstab.views.json_values import Json
+from tb_numstab.views.subject import NotInData, Subject, Subjects
+
+TAB_NAME = "Numerical health"
+
+STATIC_FILES = {"index.js": "text/javascript", "style.css": "text/css", "licenses.txt": "text/plain"}
+"""The only files that are ever served; each has a route of its own, so no path is ever put together."""
+
+_log = logging.getLogger(__name__)
+
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class NumericalHealthPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # TensorBoard is untyped
+    """Numerical health for TensorBoard."""
+
+    plugin_name = PLUGIN_NAME
+
+    def __init__(self, context: base_plugin.TBContext):
+        self._reader = ProviderReader(context.data_provider)
+        self._subjects = Subjects()
+
+    def is_active(self) -> bool:
+        """False: TensorBoard shows the tab by itself as soon as a run holds our data."""
+        return False
+
+    def frontend_metadata(self) -> base_plugin.FrontendMetadata:
+        """Where the tab's script is."""
+        return base_plugin.FrontendMetadata(es_module_path="/static/index.js", tab_name=TAB_NAME)
+
+    def get_plugin_apps(self) -> dict[str, Wsgi]:
+        """Every route by its path."""
+        views: dict[str, tuple[tuple[str, ...], Callable[[_Caller, Query], Json]]] = {
+            "/runs": ((), self._runs),
+            "/verdict": (_SESSION, self._verdict),
+            "/overview": (_SESSION, self._overview),
+            "/op": ((*_SESSION, "op", "step"), self._op),
+        }
+        apps = {path: self._json_route(allowed, view) for path, (allowed, view) in views.items()}
+        return apps | {f"/static/{name}": _static_route(name, kind) for name, kind in STATIC_FILES.items()}
+
+    def _runs(self, caller: _Caller, query: Query) -> Json:
+        return overview.runs_view(self._reader.runs(*caller))
+
+    def _verdict(self, caller: _Caller, query: Query) -> Json:
+        return overview.verdict_only_view(self._subject(caller, query))
+
+    def _overview(self, caller: _Caller, query: Query) -> Json:
+        return overview.overview_view(self._subject(caller, query))
+
+    def _op(self, caller: _Caller, query: Query) -> Json:
+        return op_page.op_view(self._subject(caller, query), query.text("op"), query.optional_integer("step"))
+
+    def _subject(self, caller: _Caller, query: Query) -> Subject:
+        return self._subjects.get(self._run(caller, query.text("run")), query.optional_text("session"))
+
+    def _run(self, caller: _Caller, name: str) -> RunData:
+        try:
+            return self._reader.run(*caller, name)
+        except KeyError as error:
+            raise NotInData(f'There is no run "{name}" with tb-numstab data.') from error
+
+    def _json_route(self, allowed: tuple[str, ...], view: Callable[[_Caller, Query], Json]) -> Wsgi:
+        def answer(request: Request) -> Response:
+            caller = (plugin_util.context(request.environ), plugin_util.experiment_id(request.environ))
+            try:
+                query = Query(dict(request.args.lists()), allowed)
+                return _respond(request, view(caller, query))
+            except BadQuery as error:
+                return _error(request, 400, str(error))
+            except NotInData as error:
+                return _error(request, 404, str(error))
+            except Exception:
+                _log.exception("numstab: %s failed", request.path)
+                return _error(request, 500, "An error in tb-numstab; TensorBoard's log has the details.")
+
+        return _read_only(answer)
+
+
+_Caller = tuple[Any, str]
+"""TensorBoard's request context and the experiment id, which every read passes on."""
+
+_SESSION = ("run", "session")
+
+
+def _static_route(name: str, content_type: str) -> Wsgi:
+    def answer(request: Request) -> Response:
+        content = resources.files("tb_numstab").joinpath("static", name).read_bytes()
+        return _respond(request, content, content_type)
+
+    return _read_only(answer)
+
+
+def _read_only(answer: Callable[[Request], Response]) -> Wsgi:
+    """A route that answers GET and HEAD only: TensorBoard itself lets any method and any origin through."""
+
+    @Request.application
+    def app(request: Request) -> Response:
+        if request.method not in ("GET", "HEAD"):
+            return _error(request, 405, "Only GET and HEAD are allowed.", headers=[("Allow", "GET, HEAD")])
+        return answer(request)
+
+    return app
+
+
+def _respond(request: Request, content: Json | bytes, content_type: str = "application/json", **more: Any) -> Response:
+    response: Response = http_util.Respond(request, content, content_type, **more)
+    return response
+
+
+def _error(request: Request, code: int, message: str, **more: Any) -> Response:
+    return _respond(request, {"error": {"code": code, "message": message}}, code=code, **more)

@@ -1,0 +1,60 @@
+"""The first look: what runs there are, and how one of them is doing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tb_numstab.schema.record import decode_record
+from tb_numstab.store.run_data import RunData, Session
+from tb_numstab.views.findings import finding_view, verdict_view
+from tb_numstab.views.json_values import Json
+from tb_numstab.views.subject import Subject
+
+API_VERSION = 1
+"""Version of all the JSON answers; the frontend refuses to guess at another one."""
+
+
+def runs_view(runs: Sequence[RunData]) -> Json:
+    """The runs that hold measurements, without analysing any."""
+    return {"api": API_VERSION, "runs": [_run_view(run) for run in runs]}
+
+
+def verdict_only_view(subject: Subject) -> Json:
+    """One run's verdict, for the list of runs."""
+    return {"run": subject.run.name, "verdict": verdict_view(subject.verdict)}
+
+
+def overview_view(subject: Subject) -> Json:
+    """Verdict, ranked findings, and what the reader should know about the data itself."""
+    session = subject.session
+    last = decode_record(session.encoded[-1]) if session.encoded else None
+    return {
+        "run": subject.run.name,
+        "session": _session_view(session),
+        "sessions": [_session_view(s) for s in subject.run.sessions],
+        "problems": list(subject.run.problems),
+        "notes": [] if last is None else list(last.notes),
+        "verdict": None if last is None else verdict_view(subject.verdict),
+        "findings": [finding_view(f, subject.ops) for f in subject.findings],
+        "slots": len(session.table),
+        "groups": len(set(subject.ops.groups)),
+        "formats": sorted({site.dtype for site in session.table}),
+    }
+
+
+def _run_view(run: RunData) -> Json:
+    return {
+        "name": run.name,
+        "sessions": [_session_view(s) for s in run.sessions],
+        "problems": list(run.problems),
+    }
+
+
+def _session_view(session: Session) -> Json:
+    return {
+        "id": session.id,
+        "worker": session.worker,
+        "records": len(session.steps),
+        "first_step": session.steps[0] if session.steps else None,
+        "last_step": session.steps[-1] if session.steps else None,
+    }

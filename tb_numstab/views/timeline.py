@@ -1,0 +1,105 @@
+"""The exponents and marks of every slot over a session, small enough to keep for a whole run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tb_numstab.schema.record import StepRecord
+
+ABSENT = -32768
+"""An exponent of a slot that was not measured, or that held no finite non-zero element."""
+
+MAX_CELLS = 50_000_000
+"""Slots x columns kept, at 5 bytes each; in longer runs neighbouring records share a column."""
+
+MEASURED, NAN, INF, OVERFLOW, UNDERFLOW, SUBNORMAL, ABSORBED = (1 << i for i in range(7))
+
+_COUNTED = (
+    (MEASURED, "size"),
+    (NAN, "nan"),
+    (INF, "pos_inf"),
+    (INF, "neg_inf"),
+    (OVERFLOW, "overflow"),
+    (UNDERFLOW, "underflow"),
+    (SUBNORMAL, "subnormal"),
+    (ABSORBED, "absorbed"),
+)
+
+
+@dataclass
+class Column:
+    """One or more consecutive records.
+
+    Attributes:
+      first_step, last_step: the records it covers.
+      max_exp, min_exp: int16 [slots known at that time], ABSENT where there is none.
+      marks: uint8 [slots], the union of MEASURED, NAN and so on.
+    """
+
+    first_step: int
+    last_step: int
+    max_exp: NDArray[np.int16]
+    min_exp: NDArray[np.int16]
+    marks: NDArray[np.uint8]
+
+
+class Timeline:
+    """Largest and smallest exponent and the marks of each slot, column by column in step order.
+
+    Where a column covers several records it holds their extremes and the union of their marks, so
+    that no event is lost.
+    """
+
+    def __init__(self) -> None:
+        self.columns: list[Column] = []
+        self._records = 0
+        self._records_per_column = 1
+
+    def feed(self, record: StepRecord, slots: int) -> None:
+        """Takes in the next record of a session whose op table has that many slots."""
+        self._append(_column(record, slots))
+        self._records += 1
+        if len(self.columns) * slots > MAX_CELLS:
+            self._halve()
+
+    def _append(self, column: Column) -> None:
+        index = self._records // self._records_per_column
+        if index < len(self.columns):
+            self.columns[index] = _merge(self.columns[index], column)
+        else:
+            self.columns.append(column)
+
+    def _halve(self) -> None:
+        pairs = (self.columns[i : i + 2] for i in range(0, len(self.columns), 2))
+        self.columns = [_merge(*pair) if len(pair) == 2 else pair[0] for pair in pairs]
+        self._records_per_column *= 2
+
+
+def _column(record: StepRecord, count: int) -> Column:
+    known = record.slots < count
+    slots = record.slots[known]
+
+    def exponents(name: str) -> NDArray[np.int16]:
+        values = record.column(name)[known]
+        out = np.full(count, ABSENT, np.int16)
+        out[slots] = np.where(np.isnan(values), ABSENT, values)
+        return out
+
+    marks = np.zeros(count, np.uint8)
+    for bit, name in _COUNTED:
+        marks[slots[record.column(name)[known] > 0]] |= bit
+    return Column(record.step, record.step, exponents("max_exp"), exponents("min_exp"), marks)
+
+
+def _merge(a: Column, b: Column) -> Column:
+    """Two neighbouring columns as one; ``b`` may know more slots than ``a``."""
+    grown = len(b.marks) - len(a.marks)
+    a_max, a_min = (np.pad(e, (0, grown), constant_values=ABSENT) for e in (a.max_exp, a.min_exp))
+    smallest = np.where(a_min == ABSENT, b.min_exp, np.where(b.min_exp == ABSENT, a_min, np.minimum(a_min, b.min_exp)))
+    # ABSENT is below every exponent, so the larger of the two is right as it stands.
+    return Column(
+        a.first_step, b.last_step, np.maximum(a_max, b.max_exp), smallest, np.pad(a.marks, (0, grown)) | b.marks
+    )
