@@ -1,0 +1,1 @@
+"""Measuring a training step. The only part of tb-numstab that imports TensorFlow."""

@@ -1,0 +1,1 @@
+"""Measurements of tb-numstab: what it finds, what it costs."""

@@ -1,0 +1,130 @@
+"""Rows on the host: what the sinks of one measured run hand in, combined per slot."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tb_numstab.instrument.counters import LAYOUTS, measure
+from tb_numstab.instrument.operands import Array, count_events, count_update
+from tb_numstab.schema.columns import INDEX, Row, combine, empty_rows
+from tb_numstab.schema.formats import HISTOGRAM_BINS
+
+
+@dataclass(frozen=True)
+class Update:
+    """How a sink finds the value a variable had before its update.
+
+    Attributes:
+      handle: id of the variable's resource handle.
+      keep: the variable may be updated again in this run, so its new value must be kept.
+    """
+
+    handle: int
+    keep: bool
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One slot measured by a sink; numbers index the tensors that the sink receives.
+
+    Attributes:
+      slot: where the row goes.
+      op_type: decides which op-level events can be counted.
+      tensor: the measured tensor.
+      operands: the op's operands for op-level events; empty when those are not counted.
+      update: for a variable update, where the old value is; operands then holds the delta.
+    """
+
+    slot: int
+    op_type: str
+    tensor: int
+    operands: tuple[int, ...] = ()
+    update: Update | None = None
+
+
+@dataclass
+class Rows:
+    """The measurements of one run: rows by slot, histogram counts by slot."""
+
+    rows: Row
+    histogram: NDArray[np.float32]
+
+    def quantized(self) -> NDArray[np.uint8]:
+        """Histogram shares in units of 1/255; a bin that holds anything is at least 1."""
+        total = self.histogram.sum(axis=1, keepdims=True)
+        share = np.divide(self.histogram, total, out=np.zeros_like(self.histogram), where=total > 0)
+        return np.maximum(np.rint(share * 255), self.histogram > 0).astype(np.uint8)
+
+
+@dataclass
+class Collector:
+    """Receives rows from sinks, in any thread; never raises into the training step.
+
+    Attributes:
+      old_values: value of each variable before the run, by id of its resource handle.
+      problem: the first exception in a sink.
+    """
+
+    old_values: dict[int, Array] = field(default_factory=dict)
+    problem: Exception | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _rows: dict[int, list[Row]] = field(default_factory=dict)
+    _histograms: dict[int, NDArray[np.float32]] = field(default_factory=dict)
+
+    def sink(self, entries: tuple[Entry, ...], tensors: tuple[Array, ...]) -> None:
+        """Measures the entries of one bucket."""
+        try:
+            for entry in entries:
+                self._measure(entry, tensors)
+        except Exception as error:  # noqa: BLE001 - monitoring steps aside, whatever went wrong
+            self.problem = self.problem or error
+
+    def _measure(self, entry: Entry, tensors: tuple[Array, ...]) -> None:
+        array = tensors[entry.tensor]
+        row, histogram = measure(array, LAYOUTS[array.dtype.name])
+        if entry.update is not None:
+            self._count_update(entry, row, tensors)
+        elif entry.operands:
+            count_events(entry.op_type, row, array, [tensors[i] for i in entry.operands])
+        self.add(entry.slot, row, histogram)
+
+    def _count_update(self, entry: Entry, row: Row, tensors: tuple[Array, ...]) -> None:
+        update, new = entry.update, tensors[entry.tensor]
+        assert update is not None
+        old = self.old_values.get(update.handle)
+        if old is not None and entry.operands and old.shape == new.shape:
+            count_update(row, new, old, tensors[entry.operands[0]])
+        if update.keep:
+            self.old_values[update.handle] = new.copy()
+
+    def add(self, slot: int, row: Row, histogram: NDArray[np.float32]) -> None:
+        """Adds one partial row."""
+        with self._lock:
+            partial = self._rows.setdefault(slot, [])
+            if not np.isnan(row[INDEX["first_bad_call"]]):
+                row[INDEX["first_bad_call"]] = len(partial)
+            partial.append(row)
+            if slot in self._histograms:
+                self._histograms[slot] += histogram
+            else:
+                self._histograms[slot] = histogram
+
+    def finish(self, count: int) -> Rows:
+        """The combined rows of slots 0..count-1; rows of slots that did not run stay absent."""
+        rows, histogram = empty_rows(count), np.zeros((count, HISTOGRAM_BINS), np.float32)
+        for slot, partial in self._rows.items():
+            rows[slot] = combine_all(np.stack(partial)) if len(partial) > 1 else partial[0]
+            histogram[slot] = self._histograms[slot]
+        return Rows(rows, histogram)
+
+
+def combine_all(rows: Row) -> Row:
+    """Any number of partial rows of one slot, [k, WIDTH] with k >= 1, as one."""
+    while len(rows) > 1:  # pairwise, so that each pass is one vectorised combine
+        half = len(rows) // 2
+        rows = np.concatenate([combine(rows[:half], rows[half : 2 * half]), rows[2 * half :]])
+    return rows[0]

@@ -1,0 +1,201 @@
+"""One row per tensor: lean integer passes over the bits of a host array.
+
+TensorFlow runs host code with subnormals flushed to zero, so no float comparison or conversion can be
+trusted here: everything is decided on the bit patterns, and values are rebuilt from integers.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tb_numstab.schema.columns import INDEX, WIDTH, Row
+from tb_numstab.schema.formats import FORMATS, HISTOGRAM_BINS, FloatFormat
+
+Bits = NDArray[np.unsignedinteger]
+
+CHUNK = 1 << 16
+"""Elements per pass: a chunk and its scratch stay in a core's second-level cache."""
+
+SAMPLE = 4096
+"""Elements of the fixed-stride sample behind the exponent histogram and sum_sq."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A format's bit fields as Python integers, and the integer dtypes that hold them."""
+
+    fmt: FloatFormat
+    unsigned: np.dtype[np.unsignedinteger]
+    signed: np.dtype[np.signedinteger]
+    sign: int
+    nonfinite: int  # magnitudes from here on are Inf or NaN
+    infinity: int  # the magnitude of Inf; -1 without one
+    normal: int  # the smallest normal magnitude
+
+    @classmethod
+    def of(cls, fmt: FloatFormat) -> Layout:
+        width = fmt.bits // 8
+        mantissa = fmt.precision - 1
+        top = ((1 << fmt.exponent_bits) - 1) << mantissa
+        nonfinite = top if fmt.has_inf else (1 << (fmt.bits - 1)) - 1
+        return cls(
+            fmt=fmt,
+            unsigned=np.dtype(f"u{width}"),
+            signed=np.dtype(f"i{width}"),
+            sign=1 << (fmt.bits - 1),
+            nonfinite=nonfinite,
+            infinity=top if fmt.has_inf else -1,
+            normal=1 << mantissa,
+        )
+
+    def exponent(self, magnitude: int) -> int:
+        """floor(log2) of a non-zero finite magnitude given as bits."""
+        mantissa = self.fmt.precision - 1
+        biased = magnitude >> mantissa
+        if biased:
+            return biased - 1 + self.fmt.min_exp
+        return self.fmt.min_subnormal_exp + magnitude.bit_length() - 1
+
+    def value(self, pattern: int) -> float:
+        """The number a finite bit pattern stands for; exact for every format up to float64."""
+        magnitude = pattern & (self.sign - 1)
+        mantissa = self.fmt.precision - 1
+        biased = magnitude >> mantissa
+        significand = magnitude & ((1 << mantissa) - 1) | ((1 << mantissa) if biased else 0)
+        number = math.ldexp(significand, max(biased, 1) - 1 + self.fmt.min_subnormal_exp)
+        return -number if pattern & self.sign else number
+
+
+LAYOUTS = {name: Layout.of(fmt) for name, fmt in FORMATS.items()}
+
+
+def bits_of(array: NDArray[np.generic], layout: Layout) -> Bits:
+    """The flat bit patterns of an array in its own format, without a copy where it is contiguous."""
+    return np.ascontiguousarray(array).reshape(-1).view(layout.unsigned)
+
+
+@dataclass
+class _Extremes:
+    """Running integer extremes of the finite elements, and the counts."""
+
+    largest: int = -1  # greatest pattern as a signed integer: the largest non-negative number
+    most_negative: int = -1  # greatest pattern with the sign bit
+    least: int | None = None  # smallest unsigned pattern
+    smallest: int | None = None  # smallest non-zero magnitude
+    zero: int = 0
+    negative: int = 0
+    subnormal: int = 0
+    nan: int = 0
+    pos_inf: int = 0
+    neg_inf: int = 0
+
+
+def measure(array: NDArray[np.generic], layout: Layout) -> tuple[Row, NDArray[np.float32]]:
+    """The counters of one tensor.
+
+    Args:
+      array: any shape, of the layout's format; read only.
+      layout: the bit fields of its format.
+
+    Returns:
+      row: float64 [WIDTH], columns of op-level events absent.
+      histogram: float32 [HISTOGRAM_BINS], sampled non-zero finite elements per exponent bin.
+    """
+    bits = bits_of(array, layout)
+    row = np.full(WIDTH, np.nan)
+    row[INDEX["size"]] = bits.size
+    row[INDEX["calls"]] = 1
+    seen = _Extremes()
+    for start in range(0, bits.size, CHUNK):
+        _scan(bits[start : start + CHUNK], layout, seen)
+    _fill(row, seen, layout)
+    histogram = np.zeros(HISTOGRAM_BINS, np.float32)
+    if seen.smallest is not None:
+        row[INDEX["sum_sq"]] = _sample(bits, layout, histogram)
+    elif bits.size > seen.nan + seen.pos_inf + seen.neg_inf:
+        row[INDEX["sum_sq"]] = 0.0
+    return row, histogram
+
+
+def _scan(bits: Bits, layout: Layout, seen: _Extremes) -> None:
+    """Adds one chunk. The common case, all finite, takes seven integer passes."""
+    largest, top = int(bits.view(layout.signed).max()), int(bits.max())
+    if largest >= layout.nonfinite or (top & layout.sign and top ^ layout.sign >= layout.nonfinite):
+        bits = _count_nonfinite(bits, layout, seen)
+        if not bits.size:
+            return
+        largest, top = int(bits.view(layout.signed).max()), int(bits.max())
+    magnitude = bits & bits.dtype.type(layout.sign - 1)
+    nonzero = int(np.count_nonzero(magnitude))
+    seen.zero += bits.size - nonzero
+    seen.largest = max(seen.largest, largest)
+    least = int(bits.min())
+    seen.least = least if seen.least is None else min(seen.least, least)
+    if top & layout.sign:
+        seen.most_negative = max(seen.most_negative, top)
+        seen.negative += int(np.count_nonzero(bits > bits.dtype.type(layout.sign)))  # -0 is not below zero
+    if nonzero:
+        magnitude -= bits.dtype.type(1)  # zeros wrap to the top and leave the minimum to the others
+        smallest = int(magnitude.min()) + 1
+        seen.smallest = smallest if seen.smallest is None else min(seen.smallest, smallest)
+        if smallest < layout.normal:
+            seen.subnormal += int(np.count_nonzero(magnitude < bits.dtype.type(layout.normal - 1)))
+
+
+def _count_nonfinite(bits: Bits, layout: Layout, seen: _Extremes) -> Bits:
+    """Counts NaN and Inf of a chunk; returns its finite elements."""
+    magnitude = bits & bits.dtype.type(layout.sign - 1)
+    bad = magnitude >= bits.dtype.type(layout.nonfinite)
+    patterns = bits[bad]
+    infinite = (patterns & patterns.dtype.type(layout.sign - 1)) == layout.infinity
+    negative = patterns >= patterns.dtype.type(layout.sign)
+    seen.pos_inf += int(np.count_nonzero(infinite & ~negative))
+    seen.neg_inf += int(np.count_nonzero(infinite & negative))
+    seen.nan += patterns.size - int(np.count_nonzero(infinite))
+    return bits[~bad]
+
+
+def _fill(row: Row, seen: _Extremes, layout: Layout) -> None:
+    row[INDEX["nan"]], row[INDEX["pos_inf"]], row[INDEX["neg_inf"]] = seen.nan, seen.pos_inf, seen.neg_inf
+    row[INDEX["zero"]], row[INDEX["subnormal"]] = seen.zero, seen.subnormal
+    row[INDEX["negative"]] = seen.negative + seen.neg_inf
+    if seen.nan or seen.pos_inf or seen.neg_inf:
+        row[INDEX["first_bad_call"]] = 0
+    if seen.least is None:
+        return
+    if seen.most_negative >= 0:
+        row[INDEX["min"]] = layout.value(seen.most_negative)
+    else:
+        row[INDEX["min"]] = layout.value(seen.least)
+    if seen.largest >= 0:
+        row[INDEX["max"]] = layout.value(seen.largest)
+    else:  # all have the sign bit: the smallest pattern is the number closest to zero
+        row[INDEX["max"]] = layout.value(seen.least)
+    if seen.smallest is not None:
+        magnitude = max(seen.largest, seen.most_negative & (layout.sign - 1) if seen.most_negative > 0 else 0)
+        row[INDEX["max_exp"]] = layout.exponent(magnitude)
+        row[INDEX["min_exp"]] = layout.exponent(seen.smallest)
+
+
+def _sample(bits: Bits, layout: Layout, histogram: NDArray[np.float32]) -> float:
+    """Fills the histogram from a fixed-stride sample; returns the estimated sum of squares."""
+    stride = max(1, bits.size // SAMPLE)
+    magnitude = (bits[::stride] & bits.dtype.type(layout.sign - 1)).astype(np.int64)
+    count = len(magnitude)
+    magnitude = magnitude[(magnitude > 0) & (magnitude < layout.nonfinite)]
+    if not len(magnitude):
+        return 0.0
+    mantissa = layout.fmt.precision - 1
+    biased = magnitude >> mantissa
+    significand = (magnitude & ((1 << mantissa) - 1)) + np.where(biased > 0, 1 << mantissa, 0)
+    # frexp of the integer significand, at least 1, is exact and never subnormal.
+    exponent = np.frexp(significand)[1] - 1 + np.maximum(biased, 1) - 1
+    bins = exponent // layout.fmt.bin_width
+    histogram += np.bincount(bins, minlength=HISTOGRAM_BINS)[:HISTOGRAM_BINS]
+    with np.errstate(over="ignore", under="ignore"):
+        values = np.ldexp(significand.astype(np.float64), np.maximum(biased, 1) - 1 + layout.fmt.min_subnormal_exp)
+        return float(np.square(values).sum()) * (bits.size / count)

@@ -1,0 +1,100 @@
+"""``NumericalHealth``: the Keras callback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tb_numstab.instrument.logger import StepHealth, log_step_to
+from tb_numstab.instrument.scope import StepScope, warn_once
+from tb_numstab.instrument.watch import Watcher
+
+
+class NumericalHealth(keras.callbacks.Callback):
+    """Watches ``model.fit`` and logs to ``log_dir``.
+
+    ::
+
+        model.fit(x, y, callbacks=[tb_numstab.NumericalHealth("logs/run1", every=50)])
+
+    ``train_on_batch`` calls no callbacks; use ``attach`` there.
+
+    Attributes:
+      health: the StepHealth after the last batch, None before the first.
+    """
+
+    def __init__(self, log_dir: str, every: int = 50) -> None:
+        """
+        Args:
+          log_dir: folder of the run; it may be shared with ``keras.callbacks.TensorBoard``.
+          every: measure every N-th batch (every N-th call with ``steps_per_execution``).
+
+        Raises:
+          ValueError: ``every`` is not a whole number of at least 1.
+        """
+        super().__init__()
+        self.health: StepHealth | None = None
+        self._log_dir = log_dir
+        self._watcher = Watcher(every)
+        self._writer: Any = None
+        self._scope: StepScope | None = None
+        self._first_step = 0
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self._close_scope()  # an earlier fit may have ended in an exception
+        self._first_step = int(self.model.optimizer.iterations) if self.model.optimizer is not None else 0
+        self._steps = 0
+        if self._writer is None:
+            try:
+                self._writer = tf.summary.create_file_writer(str(self._log_dir))
+            except (tf.errors.OpError, OSError) as error:
+                warn_once(f"cannot write to {self._log_dir}, so nothing is logged: {error}")
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self._close_scope()
+        self._scope = self._watcher.step()
+        self._scope.__enter__()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        scope = self._close_scope()
+        if scope is not None:
+            self._log(scope, self._first_step + self._steps)
+        self._steps += 1
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self._close_scope()
+        if self._writer is not None:
+            self._writer.flush()
+
+    @contextmanager
+    def attach(self, model: Any) -> Iterator[NumericalHealth]:
+        """Watches ``model.train_on_batch`` inside the block; one call is one step."""
+        original = model.train_on_batch
+
+        def train_on_batch(*args: Any, **kwargs: Any) -> Any:
+            self.on_train_batch_begin(0)
+            result = original(*args, **kwargs)
+            self.on_train_batch_end(0)
+            return result
+
+        self.set_model(model)
+        self.on_train_begin()
+        model.train_on_batch = train_on_batch
+        try:
+            yield self
+        finally:
+            del model.train_on_batch
+            self.on_train_end()
+
+    def _close_scope(self) -> StepScope | None:
+        scope, self._scope = self._scope, None
+        if scope is not None:
+            scope.__exit__(None, None, None)
+        return scope
+
+    def _log(self, scope: StepScope, step: int) -> None:
+        self.health = log_step_to(self._writer, step, scope.measurements)

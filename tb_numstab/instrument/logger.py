@@ -1,0 +1,220 @@
+"""``log_step``: measurements to one summary event, and to a verdict."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from tensorflow.python.ops import summary_ops_v2
+
+from tb_numstab.analysis.engine import Engine
+from tb_numstab.analysis.finding import Finding, Severity, Verdict
+from tb_numstab.analysis.origin import Origin
+from tb_numstab.instrument.scope import Measurement, warn_once
+from tb_numstab.instrument.watch import take_measurements
+from tb_numstab.schema.names import PLUGIN_NAME, new_session, ops_tag, steps_tag
+from tb_numstab.schema.ops import OpSite
+from tb_numstab.schema.record import OpTableChunk, StepRecord, encode_ops, encode_record
+
+FLUSH_SECONDS = 10.0
+"""Longest time a record waits in the writer's buffer; a first bad event never waits."""
+
+
+@dataclass(frozen=True)
+class StepHealth:
+    """What is known after a step.
+
+    Attributes:
+      step: the step that was logged.
+      measured: whether this step was measured; if not, the rest is as of the last one that was.
+      ok: no finding of severity "error" stands.
+      findings: all findings so far, the most harmful first.
+      origin: where the first NaN or Inf began; None while there is none.
+      verdict: the run in one sentence.
+    """
+
+    step: int
+    measured: bool
+    ok: bool
+    findings: tuple[Finding, ...]
+    origin: Origin | None
+    verdict: Verdict
+
+
+def log_step(step: Any = None) -> StepHealth:
+    """Logs what the watched calls since the last log_step measured, as one summary event.
+
+    Call it once after each training step, where ``tf.summary.scalar`` would stand. On a step that was
+    not measured it writes nothing.
+
+    Args:
+      step: whole number, the training step; as in ``tf.summary``, the value given to
+        ``tf.summary.experimental.set_step`` if None.
+
+    Returns:
+      The health of the run so far; also without a default summary writer (then it warns once and
+      nothing is written).
+
+    Raises:
+      ValueError: neither ``step`` nor a default step is set.
+      RuntimeError: called inside a tf.function.
+    """
+    if not tf.executing_eagerly():
+        raise RuntimeError("log_step must be called after the training step, outside any tf.function")
+    step = tf.summary.experimental.get_step() if step is None else step
+    if step is None:
+        raise ValueError("log_step needs a step: pass log_step(step) or call tf.summary.experimental.set_step(step)")
+    writer = summary_ops_v2._summary_state.writer
+    if writer is None:
+        warn_once(
+            "log_step found no default summary writer, so nothing is logged: "
+            "use `with tf.summary.create_file_writer(logdir).as_default():`"
+        )
+    return _log_of(writer).log(int(step), take_measurements())
+
+
+def log_step_to(writer: Any, step: int, measurements: Sequence[Measurement]) -> StepHealth:
+    """log_step for callbacks: to a given writer, with given measurements."""
+    return _log_of(writer).log(step, measurements)
+
+
+class RunLog:
+    """One writer's session: its op table, its records, its running analysis."""
+
+    def __init__(self, writer: Any) -> None:
+        self._writer = None if writer is None else weakref.ref(writer)
+        self._session = new_session()
+        self._engine = Engine()
+        self._slots: dict[int, NDArray[np.int64]] = {}  # id of a site list -> slot of each of its sites
+        self._kept: list[list[OpSite]] = []  # keeps those ids in use
+        self._count = self._chunks = self._records = 0
+        self._flushed = time.monotonic()
+        self._was_ok = True
+
+    def log(self, step: int, measurements: Sequence[Measurement]) -> StepHealth:
+        """Writes one record, if anything was measured, and returns the health after it."""
+        if measurements:
+            record = self._record(step, measurements)
+            self._engine.feed(record)
+            origin = self._engine.origin
+            if origin is not None:
+                record = dataclasses.replace(record, first_nonfinite=(origin.step, origin.slot))
+            self._write(steps_tag(self._session), encode_record(record), step)
+            self._records += 1
+        health = self._health(step, bool(measurements))
+        self._flush(urgent=self._was_ok and not health.ok)
+        self._was_ok = health.ok
+        return health
+
+    def _health(self, step: int, measured: bool) -> StepHealth:
+        findings = tuple(self._engine.findings())
+        return StepHealth(
+            step=step,
+            measured=measured,
+            ok=all(f.severity is not Severity.ERROR for f in findings),
+            findings=findings,
+            origin=self._engine.origin,
+            verdict=self._engine.verdict(),
+        )
+
+    def _record(self, step: int, measurements: Sequence[Measurement]) -> StepRecord:
+        slots, rows, histograms = [], [], []
+        for measurement in measurements:
+            numbers = self._slots_of(measurement.sites, step)[: len(measurement.rows.rows)]
+            ran = ~np.isnan(measurement.rows.rows[:, 0])
+            slots.append(numbers[ran])
+            rows.append(measurement.rows.rows[ran])
+            histograms.append(measurement.rows.quantized()[ran])
+        numbers = np.concatenate(slots)
+        # The same trace may run twice in a step (steps per call): the last run of a slot stands.
+        order = np.unique(numbers[::-1], return_index=True)[1]
+        order = len(numbers) - 1 - order
+        return StepRecord(
+            session=self._session,
+            step=step,
+            wall_time=time.time(),
+            slots=numbers[order],
+            rows=np.concatenate(rows)[order],
+            histogram=np.concatenate(histograms)[order],
+            notes=tuple(sorted({note for m in measurements for note in m.notes})),
+            records_before=self._records,
+        )
+
+    def _slots_of(self, sites: list[OpSite], step: int) -> NDArray[np.int64]:
+        """Slot numbers of a site list in this session; new sites enter the op table."""
+        known = self._slots.get(id(sites), np.empty(0, np.int64))
+        if not len(known):
+            self._kept.append(sites)
+        if len(known) < len(sites):
+            new = sites[len(known) :]
+            known = np.concatenate([known, np.arange(self._count, self._count + len(new))])
+            self._slots[id(sites)] = known
+            self._add_ops([_renumbered(site, known) for site in new], step)
+        return known
+
+    def _add_ops(self, sites: list[OpSite], step: int) -> None:
+        chunk = OpTableChunk(self._session, self._count, tuple(sites))
+        self._write(ops_tag(self._session, self._chunks), encode_ops(chunk), step)
+        self._engine.extend(sites)
+        self._count += len(sites)
+        self._chunks += 1
+
+    def _write(self, tag: str, data: bytes, step: int) -> None:
+        writer = self._writer() if self._writer is not None else None
+        if writer is None:
+            return
+        try:
+            with writer.as_default(), tf.summary.record_if(True):
+                tf.summary.write(tag, tf.constant(data), step=step, metadata=_metadata())
+        except (tf.errors.OpError, OSError) as error:
+            warn_once(f"the log could not be written, training goes on: {error}")
+
+    def _flush(self, urgent: bool) -> None:
+        writer = self._writer() if self._writer is not None else None
+        if writer is None or (not urgent and time.monotonic() - self._flushed < FLUSH_SECONDS):
+            return
+        self._flushed = time.monotonic()
+        try:
+            writer.flush()
+        except (tf.errors.OpError, OSError) as error:
+            warn_once(f"the log could not be written, training goes on: {error}")
+
+
+def _renumbered(site: OpSite, slots: NDArray[np.int64]) -> OpSite:
+    def number(local: int) -> int:
+        return int(slots[local]) if local >= 0 else -1
+
+    return dataclasses.replace(site, inputs=tuple(number(i) for i in site.inputs), gradient_of=number(site.gradient_of))
+
+
+def _metadata() -> Any:
+    metadata = tf.compat.v1.SummaryMetadata()
+    metadata.plugin_data.plugin_name = PLUGIN_NAME
+    metadata.data_class = 2  # DATA_CLASS_TENSOR of tensorboard's summary.proto, which TensorFlow does not export
+    return metadata
+
+
+_lock = threading.Lock()
+_logs: weakref.WeakKeyDictionary[Any, RunLog] = weakref.WeakKeyDictionary()
+_unwritten = threading.local()
+
+
+def _log_of(writer: Any) -> RunLog:
+    """The session of a writer; without one, a session of this thread that only analyses."""
+    if writer is None:
+        if not hasattr(_unwritten, "log"):
+            _unwritten.log = RunLog(None)
+        log: RunLog = _unwritten.log
+        return log
+    with _lock:
+        if writer not in _logs:
+            _logs[writer] = RunLog(writer)
+        return _logs[writer]

@@ -1,0 +1,50 @@
+"""Which TensorFlow op types need special care while ops are recorded."""
+
+from __future__ import annotations
+
+from tb_numstab.instrument.counters import LAYOUTS
+
+ALIASES = frozenset(
+    {
+        "Identity", "IdentityN", "Snapshot", "StopGradient", "PreventGradient", "EnsureShape", "CheckNumerics",
+        "CheckNumericsV2", "Reshape", "Squeeze", "ExpandDims", "Transpose", "DeepCopy", "OptimizationBarrier",
+    }
+)  # fmt: skip
+"""Ops that hand on the same elements: their consumers link to the tensor that made them."""
+
+CALLS = frozenset(
+    {"While", "StatelessWhile", "If", "StatelessIf", "Case", "StatelessCase", "PartitionedCall",
+     "StatefulPartitionedCall"}
+)  # fmt: skip
+"""Ops that run a function: its outputs explain theirs."""
+
+LOOPS = frozenset({"While", "StatelessWhile"})
+
+READS = frozenset({"ReadVariableOp"})
+
+ASSIGNS = frozenset({"AssignVariableOp", "AssignSubVariableOp", "AssignAddVariableOp"})
+
+LEGACY_RANDOM = frozenset(
+    {"RandomUniform", "RandomStandardNormal", "TruncatedNormal", "ParameterizedTruncatedNormal", "Multinomial",
+     "RandomShuffle", "RandomGamma", "RandomPoisson", "RandomPoissonV2", "RandomUniformInt"}
+)  # fmt: skip
+"""Random ops with hidden state in their kernel: two traces of one function draw different numbers."""
+
+HOST_CODE = frozenset({"PyFunc", "EagerPyFunc"})
+"""The user's own Python inside the step: running it a second time could change training."""
+
+SAFE_RESOURCE_READS = frozenset(
+    {"ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape", "VarIsInitializedOp",
+     "LookupTableFindV2", "LookupTableSizeV2", "LookupTableExportV2", "StridedSlice", "Placeholder"}
+)  # fmt: skip
+"""What may touch a resource that is no variable without changing it."""
+
+
+def is_update(op_type: str) -> bool:
+    """True for ops that write a variable."""
+    return op_type in ASSIGNS or op_type.startswith(("ResourceApply", "ResourceSparseApply", "ResourceScatter"))
+
+
+def is_measured(dtype_name: str) -> bool:
+    """True for the floating-point formats a row can be made of."""
+    return dtype_name in LAYOUTS

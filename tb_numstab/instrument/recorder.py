@@ -1,0 +1,250 @@
+"""From op callbacks to op sites: the part of recording that graph and eager ops share."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.eager import context as tf_context
+from tensorflow.python.framework import op_callbacks, ops, registry
+
+from tb_numstab.instrument import stack
+from tb_numstab.schema.ops import OpSite, Role
+
+_VARIABLE_FRAMES = 20
+"""How far up the stack the variable behind a handle is looked for."""
+
+_AFTER_GRADIENTS = (Role.GRADIENT, Role.OPTIMIZER)
+
+
+class Recorder:
+    """Builds op sites while ops are created (or, in eager mode, run) in this thread.
+
+    Attributes:
+      sites: the op table so far; a site's position is its slot.
+      problem: the first exception inside recording, which then stopped; None while all is well.
+    """
+
+    def __init__(self) -> None:
+        self.sites: list[OpSite] = []
+        self.problem: Exception | None = None
+        self._slots: dict[int | None, int] = {}  # tensor id -> slot
+        self._by_inputs: dict[tuple[str, tuple[int | None, ...]], int] = {}
+        self._by_type: dict[str, list[int]] = {}
+        self._differentiated: set[int] = set()
+        self._forward = threading.local()  # replicas of a strategy build gradients in their own threads
+        self._owners: dict[int, Any] = {}
+        self._variables: dict[int, Any] = {}  # handle id -> variable
+
+    # ---- what subclasses provide
+
+    def record(
+        self, op_type: str, inputs: Sequence[Any], outputs: Sequence[Any], op_name: str | None, graph: Any
+    ) -> None:
+        """Called after each op was created."""
+        raise NotImplementedError
+
+    # ---- entering and leaving
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Records every op of this thread inside the block; training code never sees an exception."""
+        with _gradient_links():
+            op_callbacks.add_op_callback(self._on_op)
+            try:
+                yield
+            finally:
+                op_callbacks.remove_op_callback(self._on_op)
+
+    def _on_op(
+        self, op_type: str | bytes, inputs: Any, attrs: Any, outputs: Any, op_name: str | None = None, graph: Any = None
+    ) -> Any:
+        del attrs  # part of TensorFlow's callback signature
+        if self.problem is None:
+            try:
+                self.record(tf.compat.as_str(op_type), inputs, outputs, op_name, graph)
+            except Exception as error:  # noqa: BLE001 - monitoring steps aside, whatever went wrong
+                self.problem = error
+        return outputs if graph is not None else None  # the next callback is given what this one returns
+
+    # ---- building sites
+
+    def slot_of(self, tensor: Any) -> int:
+        """The slot of a tensor's elements, -1 when they are not measured."""
+        return self._slots.get(tensor._id, -1)
+
+    def alias(self, tensor: Any, slot: int) -> None:
+        """Lets a tensor share the slot of the tensor whose elements it hands on."""
+        self._slots[tensor._id] = slot
+
+    def add(self, tensor: Any, site: OpSite) -> int:
+        """Appends a site that measures ``tensor``; returns its slot."""
+        slot = len(self.sites)
+        self.sites.append(site)
+        self.alias(tensor, slot)
+        return slot
+
+    def describe(self, op_type: str, name: str, inputs: Sequence[Any], traceback: Any = None) -> OpSite:
+        """A site with everything but what depends on the output."""
+        where = stack.context(traceback)
+        for owner in where.owners:
+            self._owners.setdefault(id(owner), owner)
+        links = tuple(self.slot_of(i) for i in inputs)
+        site = OpSite(op_type, name, inputs=links, frames=where.frames, layer=where.layer)
+        if where.backprop:
+            forward = self.forward_slot()
+            site = dataclasses.replace(site, role=Role.GRADIENT, gradient_of=forward)
+            if forward >= 0:
+                origin = self.sites[forward]
+                self._mark_differentiated(forward)
+                site = dataclasses.replace(site, frames=origin.frames, layer=origin.layer)
+        elif any(self._follows_gradients(s) for s in links):
+            site = dataclasses.replace(site, role=Role.OPTIMIZER)
+        return site
+
+    def _follows_gradients(self, slot: int) -> bool:
+        if slot < 0:
+            return False
+        site = self.sites[slot]
+        if site.role is Role.UPDATE:  # Adam's moments, read again right after their update
+            return self._follows_gradients(site.inputs[-1])
+        return site.role in _AFTER_GRADIENTS
+
+    def remember(self, op_type: str, inputs: Sequence[Any], slot: int) -> None:
+        """Lets a gradient find its forward op by type and inputs."""
+        self._by_inputs[op_type, tuple(i._id for i in inputs)] = slot
+        self._by_type.setdefault(op_type, []).append(slot)
+
+    def _mark_differentiated(self, slot: int) -> None:
+        self._differentiated.add(slot)
+        # A gradient penalty uses gradients inside the loss; what is differentiated is no optimizer.
+        if self.sites[slot].role is Role.OPTIMIZER:
+            self.sites[slot] = dataclasses.replace(self.sites[slot], role=Role.FORWARD)
+
+    # ---- gradient links
+
+    def forward_slot(self) -> int:
+        """Slot of the forward op whose gradient this thread is building, or -1."""
+        chain = getattr(self._forward, "chain", None)
+        return chain[-1] if chain else -1
+
+    @contextmanager
+    def gradient_of(self, op: Any) -> Iterator[None]:
+        """Marks ops created inside the block as the gradient of ``op``."""
+        if not hasattr(self._forward, "chain"):
+            self._forward.chain = []
+        slot = self._forward_slot_of(op)
+        self._forward.chain.append(self.forward_slot() if slot < 0 else slot)
+        try:
+            yield
+        finally:
+            self._forward.chain.pop()
+
+    def _forward_slot_of(self, op: Any) -> int:
+        for tensor in op.outputs or ():  # the tape drops what the gradient does not need
+            slot = self._slots.get(getattr(tensor, "_id", None), -1)
+            if slot >= 0:
+                return slot
+        inputs = tuple(getattr(i, "_id", None) for i in op.inputs or ())
+        slot = self._by_inputs.get((op.type, inputs), -1)
+        return slot if slot >= 0 or any(i is not None for i in inputs) else self._latest_in_scope(op.type)
+
+    def _latest_in_scope(self, op_type: str) -> int:
+        """A linear op's gradient needs none of its tensors, so the tape drops them all.
+
+        Backpropagation goes through the ops in reverse, inside the name scope of the forward pass.
+        """
+        scope = ops.get_name_scope().removeprefix("gradient_tape").strip("/")
+        for slot in reversed(self._by_type.get(op_type, ())):
+            if slot not in self._differentiated and self.sites[slot].name.startswith(scope):
+                return slot
+        return -1
+
+    # ---- variables
+
+    def note_variable(self, handle: Any) -> int:
+        """Remembers the variable whose method is touching ``handle`` now; returns the handle's id."""
+        if id(handle) not in self._variables:
+            frame: FrameType | None = sys._getframe(1)
+            for _ in range(_VARIABLE_FRAMES):
+                owner = frame.f_locals.get("self") if frame is not None else None
+                if getattr(owner, "_handle", None) is handle:
+                    self._variables[id(handle)] = owner
+                    break
+                frame = frame.f_back if frame is not None else None
+        return id(handle)
+
+    def with_variable(self, site: OpSite, handle: int) -> OpSite:
+        """The site with the name of the variable it reads or updates: its Keras path, if it has one."""
+        variable = self._variables.get(handle)
+        if variable is None:
+            return site
+        name = self._variable_paths().get(handle, variable.name.split(":")[0])
+        return dataclasses.replace(site, variable=name, trainable=bool(variable.trainable))
+
+    def _variable_paths(self) -> dict[int, str]:
+        """Keras paths by id of the variable's resource handle, from the layers and optimizers seen."""
+        paths: dict[int, str] = {}
+        for owner in self._owners.values():
+            for variable in getattr(owner, "variables", None) or ():
+                value = getattr(variable, "_value", None)
+                handle = getattr(value, "handle", None)
+                if handle is not None and isinstance(getattr(variable, "path", None), str):
+                    paths[id(handle)] = variable.path
+        return paths
+
+
+def current_recorder() -> Recorder | None:
+    """The recorder at work in this thread (or in the replica thread that inherited its callback)."""
+    for callback in reversed(tf_context.context().op_callbacks):
+        owner = getattr(callback, "__self__", None)
+        if isinstance(owner, Recorder):
+            return owner
+    return None
+
+
+_links_lock = threading.Lock()
+_links_users = 0
+
+
+@contextmanager
+def _gradient_links() -> Iterator[None]:
+    """While any recorder is at work, gradient functions announce the op they differentiate.
+
+    Both tapes and graph gradients look their functions up in one registry, so its lookup is the one
+    place to stand. Threads without a recorder get the function unchanged.
+    """
+    global _links_users
+    with _links_lock:
+        _links_users += 1
+        if _links_users == 1:
+            registry.Registry.lookup = _announcing_lookup
+    try:
+        yield
+    finally:
+        with _links_lock:
+            _links_users -= 1
+            if _links_users == 0:
+                registry.Registry.lookup = _lookup
+
+
+_lookup = registry.Registry.lookup
+
+
+def _announcing_lookup(self: Any, name: str) -> Any:
+    function = _lookup(self, name)
+    recorder = current_recorder() if self is ops._gradient_registry else None
+    if function is None or recorder is None:
+        return function
+
+    def differentiate(op: Any, *grads: Any) -> Any:
+        with recorder.gradient_of(op):
+            return function(op, *grads)
+
+    return differentiate
