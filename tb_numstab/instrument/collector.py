@@ -57,7 +57,8 @@ class Rows:
         """Histogram shares in units of 1/255; a bin that holds anything is at least 1."""
         total = self.histogram.sum(axis=1, keepdims=True)
         share = np.divide(self.histogram, total, out=np.zeros_like(self.histogram), where=total > 0)
-        return np.maximum(np.rint(share * 255), self.histogram > 0).astype(np.uint8)
+        units: NDArray[np.uint8] = np.maximum(np.rint(share * 255), self.histogram > 0).astype(np.uint8)
+        return units
 
 
 @dataclass
@@ -127,4 +128,5 @@ def combine_all(rows: Row) -> Row:
     while len(rows) > 1:  # pairwise, so that each pass is one vectorised combine
         half = len(rows) // 2
         rows = np.concatenate([combine(rows[:half], rows[half : 2 * half]), rows[2 * half :]])
-    return rows[0]
+    combined: Row = rows[0]
+    return combined

@@ -14,7 +14,7 @@ from tb_numstab.instrument.scope import StepScope, warn_once
 from tb_numstab.instrument.watch import Watcher
 
 
-class NumericalHealth(keras.callbacks.Callback):
+class NumericalHealth(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untyped
     """Watches ``model.fit`` and logs to ``log_dir``.
 
     ::
@@ -28,7 +28,8 @@ class NumericalHealth(keras.callbacks.Callback):
     """
 
     def __init__(self, log_dir: str, every: int = 50) -> None:
-        """
+        """Makes the callback; nothing is written before training begins.
+
         Args:
           log_dir: folder of the run; it may be shared with ``keras.callbacks.TensorBoard``.
           every: measure every N-th batch (every N-th call with ``steps_per_execution``).

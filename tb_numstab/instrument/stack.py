@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 from tensorflow.python.util import tf_stack
@@ -43,7 +44,7 @@ def context(stack: Any = None) -> Context:
     frames = user_frames(tf_stack.extract_stack() if stack is None else stack)
     owners: list[Any] = []
     backprop, maker, below_user = False, None, False
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         file, name = frame.f_code.co_filename, frame.f_code.co_name
         if name in _BACKPROP and is_framework(file):

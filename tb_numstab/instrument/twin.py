@@ -113,7 +113,10 @@ class GraphRecorder(Recorder):
 
     def _mark_returned(self, result: Any) -> None:
         for tensor in tf.nest.flatten(result, expand_composites=True):
-            slot = self.slot_of(tensor) if tf.is_tensor(tensor) else -1
+            if isinstance(tensor, tf.Variable):
+                slot = self._updates.get(id(tensor.handle), [-1])[-1]
+            else:
+                slot = self.slot_of(tensor) if tf.is_tensor(tensor) else -1
             if slot >= 0:
                 self.sites[slot] = dataclasses.replace(self.sites[slot], returned=True)
 
@@ -409,7 +412,8 @@ class Twin:
 
         Args:
           trace: from ``trace`` with the same arguments.
-          args, kwargs: of the step.
+          args: positional arguments of the step.
+          kwargs: its keyword arguments.
           state: the variables' values to start from, from ``snapshot``; now's if None.
         """
         flat, captured = self._inputs(trace, args, kwargs)

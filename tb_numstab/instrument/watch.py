@@ -37,7 +37,7 @@ class Watcher:
 
     def step(self) -> StepScope:
         """The scope of the next step."""
-        survey = self._steps % self.every == 0
+        survey: bool = self._steps % self.every == 0
         self._steps += 1
         return StepScope(survey, self._eager)
 

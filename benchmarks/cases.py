@@ -1,0 +1,202 @@
+"""Runs a folder of buggy and healthy training programs under watch and prints what was found.
+
+    python -m benchmarks.cases FOLDER [--every K] [--seed S] [--only NAME] [--json OUT]
+
+A case is a module with META and ``build(seed)`` (see the README beside the cases): its ``step`` is wrapped
+by ``tb_numstab.watch``, unmodified, and each case runs in a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import math
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+LATE_STEP = 10
+"""A case that fails before this step has no room for a warning; lead time leaves it out."""
+
+WANTED_LEAD = 5
+"""Steps of warning that leave time to act."""
+
+
+# ---- one case, in its own process ---------------------------------------------------------------
+
+
+def load_case(path: Path) -> ModuleType:
+    """The case module at a path."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def run_case(path: Path, every: int, seed: int) -> dict[str, Any]:
+    """Trains one case under watch; the values of ``--json`` for it."""
+    import tb_numstab  # before the case builds its Keras layers, as in a user's script
+
+    started = time.perf_counter()
+    module = load_case(path)
+    case = module.build(seed)
+    step = tb_numstab.watch(every=every)(case.step)
+    result: dict[str, Any] = dict.fromkeys(
+        ("nan_step", "first_error_step", "first_warning_step", "origin_op_type", "origin_file", "origin_line")
+    )
+    health = None
+    steps_run = 0
+    import tensorflow as tf
+
+    with tempfile.TemporaryDirectory() as logdir, tf.summary.create_file_writer(logdir).as_default():
+        for i in range(case.n_steps):
+            values = step(i)
+            health = tb_numstab.log_step(i)
+            steps_run = i + 1
+            for key, severity in (("first_error_step", "error"), ("first_warning_step", "warning")):
+                if result[key] is None and any(f.severity.value == severity for f in health.findings):
+                    result[key] = i
+            if not all(math.isfinite(v) for v in values.values()):
+                result["nan_step"] = i
+                break
+    findings = health.findings if health is not None else ()
+    errors = [f for f in findings if f.severity.value == "error"]
+    result |= {
+        "name": module.META["name"],
+        "seed": seed,
+        "steps_run": steps_run,
+        "errors": len(errors),
+        "warnings": sum(f.severity.value == "warning" for f in findings),
+        "rules": [f.rule for f in findings],
+        "findings": [f"{f.severity.value}: {f.summary}" for f in findings],
+        "seconds": round(time.perf_counter() - started, 2),
+    }
+    if errors:
+        site = errors[0].site
+        result["origin_op_type"] = site.op_type
+        if site.source is not None:
+            result["origin_file"], result["origin_line"] = site.source.file, site.source.line
+    return result
+
+
+# ---- all cases ----------------------------------------------------------------------------------
+
+
+def run_in_process(path: Path, every: int, seed: int) -> dict[str, Any]:
+    """run_case in a fresh interpreter; a case that fails to run is reported as such."""
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.cases",
+        "--case",
+        str(path),
+        "--every",
+        str(every),
+        "--seed",
+        str(seed),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{path.name} did not run:\n{done.stderr[-2000:]}")
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def meta_of(path: Path) -> dict[str, Any]:
+    """META of a case, read without importing it (a case imports TensorFlow)."""
+    import ast
+
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "META":
+            assert isinstance(node.value, ast.Call)
+            return {k.arg or "": ast.literal_eval(k.value) for k in node.value.keywords}
+    raise ValueError(f"{path} has no META")
+
+
+def judge(path: Path, meta: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
+    """Was the case judged right? Values are None where the question does not arise."""
+    if not meta["buggy"]:
+        return {"found": None, "op": None, "line": None, "lead": None}
+    marked = [n for n, text in enumerate(path.read_text().splitlines(), 1) if meta["origin_source_marker"] in text]
+    fails_at = result["nan_step"]
+    first = min((s for s in (result["first_error_step"], result["first_warning_step"]) if s is not None), default=None)
+    return {
+        "found": result["errors"] > 0,
+        "op": result["origin_op_type"] in meta["origin_op_type"].split("|"),
+        "line": result["origin_line"] in marked,
+        "lead": fails_at - first if fails_at is not None and fails_at >= LATE_STEP and first is not None else None,
+    }
+
+
+def print_table(rows: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]) -> None:
+    """One line per case, then the totals."""
+    columns = ("nan", "error", "warn", "E", "W", "op", "line", "lead", "s")
+    print(f"{'case':32}" + "".join(f"{c:>6}" for c in columns) + "  origin / first rule")
+    for meta, result, verdict in rows:
+        cells = (
+            *(result[k] for k in ("nan_step", "first_error_step", "first_warning_step", "errors", "warnings")),
+            *("-" if verdict[k] is None else "ok" if verdict[k] else "WRONG" for k in ("op", "line")),
+            verdict["lead"],
+            f"{result['seconds']:.0f}",
+        )
+        text = "".join(f"{'-' if c is None else c:>6}" for c in cells)
+        print(f"{meta['name'][:31]:32}{text}  {result['origin_op_type'] or '-'} / {(result['rules'] or ['-'])[0]}")
+    print_totals(rows)
+
+
+def print_totals(rows: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]) -> None:
+    """Recall, origin accuracy, false alarms, lead time."""
+    buggy = [(r, v) for m, r, v in rows if m["buggy"]]
+    healthy = [r for m, r, _ in rows if not m["buggy"]]
+    late = [v["lead"] for r, v in buggy if r["nan_step"] is not None and r["nan_step"] >= LATE_STEP]
+
+    def share(hits: int, of: int) -> str:
+        return f"{hits}/{of}" + (f" ({hits / of:.0%})" if of else "")
+
+    print()
+    print(f"buggy cases with an error:       {share(sum(v['found'] for _, v in buggy), len(buggy))}")
+    print(f"origin op type right:            {share(sum(v['op'] for _, v in buggy), len(buggy))}")
+    print(f"origin source line right:        {share(sum(v['line'] for _, v in buggy), len(buggy))}")
+    print(
+        f"late failures warned >= {WANTED_LEAD} before: {share(sum((x or 0) >= WANTED_LEAD for x in late), len(late))}"
+    )
+    print(f"healthy cases with an error:     {share(sum(r['errors'] > 0 for r in healthy), len(healthy))}")
+    print(f"healthy cases with > 1 warning:  {share(sum(r['warnings'] > 1 for r in healthy), len(healthy))}")
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.cases", description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, nargs="?", help="folder of case modules")
+    parser.add_argument("--every", type=int, default=1, help="measure every K-th step (default 1)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default="", help="only cases whose name contains this")
+    parser.add_argument("--json", type=Path, help="write the results to this file")
+    parser.add_argument("--case", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.case is not None:
+        print(json.dumps(run_case(options.case, options.every, options.seed)))
+        return
+    if options.folder is None or not options.folder.is_dir():
+        parser.error("name a folder of case modules")
+    rows = []
+    for path in sorted(options.folder.glob("*.py")):
+        meta = meta_of(path)
+        if options.only in meta["name"]:
+            result = run_in_process(path, options.every, options.seed)
+            rows.append((meta, result, judge(path, meta, result)))
+            print(f"{meta['name']}: {result['seconds']} s", file=sys.stderr)
+    print_table(rows)
+    if options.json is not None:
+        options.json.write_text(json.dumps({"cases": [r for _, r, _ in rows]}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
