@@ -1,0 +1,104 @@
+"""The demos go wrong, or not, where their sources say so; numbers may differ from machine to machine."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tb_numstab.analysis.engine import Analysis, analyse
+from tb_numstab.analysis.finding import Status
+from tb_numstab.store.event_files import read_runs
+
+ROOT = Path(__file__).parent.parent
+DEMOS = ROOT / "demo"
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("demo")
+
+
+def line_of(demo: str, marker: str) -> int:
+    """The 1-based line of a demo's source that ends in, or goes on after, a marker comment."""
+    (found,) = [n for n, line in enumerate((DEMOS / f"{demo}.py").read_text().splitlines(), 1) if marker in line]
+    return found
+
+
+class Trained:
+    """Trains each demo once and hands out the analyses of its runs."""
+
+    def __init__(self, logs: Path) -> None:
+        self._logs = logs
+        self._runs: dict[str, dict[str, Analysis]] = {}
+
+    def run(self, demo: str, run: str = ".") -> Analysis:
+        if demo not in self._runs:
+            folder = self._logs / demo
+            importlib.import_module(f"demo.{demo}").main(str(folder))
+            self._runs[demo] = {found.name: analyse(found.sessions[-1]) for found in read_runs(str(folder))}
+        return self._runs[demo][run]
+
+
+@pytest.fixture(scope="module")
+def trained(logs: Path) -> Trained:
+    return Trained(logs)
+
+
+@pytest.mark.parametrize(
+    ("demo", "run"),
+    [
+        ("healthy", "."),
+        ("lost_updates", "float32"),
+        ("seed_story", "multiply"),
+        ("seed_story", "sigmoid"),
+        ("seed_story", "sgd_clipnorm"),
+        ("seed_story", "adam_clipnorm"),
+    ],
+)
+def test_a_healthy_training_is_called_healthy(trained: Trained, demo: str, run: str) -> None:
+    analysis = trained.run(demo, run)
+    assert analysis.verdict.status is Status.HEALTHY, analysis.verdict.text
+
+
+@pytest.mark.parametrize(
+    ("demo", "run", "op_type", "marker"),
+    [
+        ("nan_softmax", ".", "Log", "# BUG"),
+        ("float16", "overflow", "BatchMatMulV2", "# BUG"),
+        ("float16", "underflow", "MatMul", "# float16 product"),
+        ("lost_updates", "bfloat16", "AssignSubVariableOp", "# BUG"),
+        ("seed_story", "sgd", "Square", "# SGD overflows"),
+    ],
+)
+def test_the_verdict_names_the_op_and_its_line(
+    trained: Trained, demo: str, run: str, op_type: str, marker: str
+) -> None:
+    verdict = trained.run(demo, run).verdict
+    assert verdict.finding is not None, verdict.text
+    source = verdict.finding.site.source
+    assert source is not None
+    assert (verdict.finding.site.op_type, Path(source.file).name, source.line) == (
+        op_type,
+        f"{demo}.py",
+        line_of(demo, marker),
+    )
+
+
+def test_the_command_prints_verdict_line_and_link(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "demo", "nan_softmax", "--no-open", "--logdir", str(tmp_path)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr
+    assert "nan_softmax: BROKEN." in run.stdout
+    assert f"demo/nan_softmax.py:{line_of('nan_softmax', '# BUG')}:" in run.stdout
+    assert "http://localhost:6006/#numstab&p.numstab.run=nan_softmax&p.numstab.step=" in run.stdout
+
+
+def test_the_command_knows_its_demos(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "demo", "no_such_demo", "--no-open", "--logdir", str(tmp_path)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert run.returncode == 2
+    assert "no demo is called no_such_demo; there are healthy, nan_softmax" in run.stderr
