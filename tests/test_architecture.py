@@ -28,7 +28,7 @@ ROOMS: dict[str, set[str]] = {
 
 PACKAGES: dict[str, set[str]] = {
     "schema": {"numpy", "google"},
-    "store": {"numpy", "tensorboard"},
+    "store": {"numpy", "tensorboard", "google"},
     "analysis": {"numpy"},
     "instrument": {"numpy", "tensorflow", "keras"},
     "views": {"numpy"},
