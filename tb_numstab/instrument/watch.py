@@ -31,9 +31,9 @@ class Watcher:
     def __init__(self, every: int) -> None:
         if not isinstance(every, numbers.Integral) or every < 1:
             raise ValueError(f"every must be a whole number of steps, at least 1; got {every!r}")
-        self.every = int(every)
-        self._steps = 0
-        self._eager = EagerRecorder()
+        self.every: int = int(every)
+        self._steps: int = 0
+        self._eager: EagerRecorder = EagerRecorder()
 
     def step(self) -> StepScope:
         """The scope of the next step."""
