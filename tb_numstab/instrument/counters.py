@@ -7,6 +7,7 @@ trusted here: everything is decided on the bit patterns, and values are rebuilt 
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ from tb_numstab.schema.formats import FORMATS, HISTOGRAM_BINS, FloatFormat
 
 Bits = NDArray[np.unsignedinteger]
 
-CHUNK = 1 << 16
+CHUNK = 1 << 17
 """Elements per pass: a chunk and its scratch stay in a core's second-level cache."""
 
 SAMPLE = 4096
@@ -70,6 +71,8 @@ class Layout:
         return -number if pattern & self.sign else number
 
 
+_thread = threading.local()
+
 LAYOUTS = {name: Layout.of(fmt) for name, fmt in FORMATS.items()}
 
 
@@ -84,7 +87,7 @@ class _Extremes:
 
     largest: int = -1  # greatest pattern as a signed integer: the largest non-negative number
     most_negative: int = -1  # greatest pattern with the sign bit
-    least: int | None = None  # smallest unsigned pattern
+    least: int | None = None  # smallest unsigned pattern of the chunks with one sign only
     smallest: int | None = None  # smallest non-zero magnitude
     zero: int = 0
     negative: int = 0
@@ -122,28 +125,43 @@ def measure(array: NDArray[np.generic], layout: Layout) -> tuple[Row, NDArray[np
 
 
 def _scan(bits: Bits, layout: Layout, seen: _Extremes) -> None:
-    """Adds one chunk. The common case, all finite, takes seven integer passes."""
+    """Adds one chunk: four to eight integer passes, depending on signs and zeros."""
     largest, top = int(bits.view(layout.signed).max()), int(bits.max())
     if largest >= layout.nonfinite or (top & layout.sign and top ^ layout.sign >= layout.nonfinite):
         bits = _count_nonfinite(bits, layout, seen)
         if not bits.size:
             return
         largest, top = int(bits.view(layout.signed).max()), int(bits.max())
-    magnitude = bits & bits.dtype.type(layout.sign - 1)
-    nonzero = int(np.count_nonzero(magnitude))
-    seen.zero += bits.size - nonzero
     seen.largest = max(seen.largest, largest)
-    least = int(bits.min())
-    seen.least = least if seen.least is None else min(seen.least, least)
+    magnitude = np.bitwise_and(bits, bits.dtype.type(layout.sign - 1), out=_scratch(bits))
     if top & layout.sign:
         seen.most_negative = max(seen.most_negative, top)
         seen.negative += int(np.count_nonzero(bits > bits.dtype.type(layout.sign)))  # -0 is not below zero
-    if nonzero:
+    if largest < 0 or not top & layout.sign:  # one sign only: the least pattern bounds the range
+        least = int(bits.min())
+        seen.least = least if seen.least is None else min(seen.least, least)
+    smallest = int(magnitude.min())
+    if smallest == 0:
+        nonzero = int(np.count_nonzero(magnitude))
+        seen.zero += bits.size - nonzero
+        if not nonzero:
+            return
         magnitude -= bits.dtype.type(1)  # zeros wrap to the top and leave the minimum to the others
         smallest = int(magnitude.min()) + 1
-        seen.smallest = smallest if seen.smallest is None else min(seen.smallest, smallest)
-        if smallest < layout.normal:
-            seen.subnormal += int(np.count_nonzero(magnitude < bits.dtype.type(layout.normal - 1)))
+        magnitude += bits.dtype.type(1)
+    seen.smallest = smallest if seen.smallest is None else min(seen.smallest, smallest)
+    if smallest < layout.normal:
+        tiny = magnitude < bits.dtype.type(layout.normal)
+        seen.subnormal += int(np.count_nonzero(tiny)) - int(np.count_nonzero(tiny & (magnitude == 0)))
+
+
+def _scratch(bits: Bits) -> Bits:
+    """This thread's scratch for one chunk: allocating one for each pass would cost more than the pass."""
+    buffer = getattr(_thread, "buffer", None)
+    if buffer is None:
+        buffer = _thread.buffer = np.empty(CHUNK * 8, np.uint8)
+    scratch: Bits = buffer[: bits.nbytes].view(bits.dtype)
+    return scratch
 
 
 def _count_nonfinite(bits: Bits, layout: Layout, seen: _Extremes) -> Bits:
@@ -165,16 +183,11 @@ def _fill(row: Row, seen: _Extremes, layout: Layout) -> None:
     row[INDEX["negative"]] = seen.negative + seen.neg_inf
     if seen.nan or seen.pos_inf or seen.neg_inf:
         row[INDEX["first_bad_call"]] = 0
-    if seen.least is None:
-        return
-    if seen.most_negative >= 0:
-        row[INDEX["min"]] = layout.value(seen.most_negative)
-    else:
-        row[INDEX["min"]] = layout.value(seen.least)
-    if seen.largest >= 0:
-        row[INDEX["max"]] = layout.value(seen.largest)
-    else:  # all have the sign bit: the smallest pattern is the number closest to zero
-        row[INDEX["max"]] = layout.value(seen.least)
+    if seen.largest < 0 and seen.most_negative < 0:
+        return  # no finite element
+    # The extreme on the side of a missing sign is the least pattern: the number closest to zero.
+    row[INDEX["min"]] = layout.value(seen.most_negative if seen.most_negative >= 0 else seen.least or 0)
+    row[INDEX["max"]] = layout.value(seen.largest if seen.largest >= 0 else seen.least or 0)
     if seen.smallest is not None:
         magnitude = max(seen.largest, seen.most_negative & (layout.sign - 1) if seen.most_negative > 0 else 0)
         row[INDEX["max_exp"]] = layout.exponent(magnitude)

@@ -17,8 +17,8 @@ from tb_numstab.schema.columns import INDEX, Row
 Array = NDArray[np.generic]
 Mask = NDArray[np.bool_]
 
-CANCEL_SAMPLE = 1 << 16
-"""Elements compared for cancelled bits; larger sums are sampled at a fixed stride."""
+CANCEL_SAMPLE = 1 << 12
+"""Elements compared for cancelled bits: the sample of the histogram (counters.SAMPLE)."""
 
 
 def _bits(array: Array) -> Bits:
@@ -60,13 +60,23 @@ def _sum(row: Row, out: Array, inputs: Sequence[Array], subtract: bool = False) 
     """Add, Sub: absorption, cancellation, overflow."""
     a, b = inputs
     _overflow(row, out, lambda: _finite(a) & _finite(b))
-    nonzero_a, nonzero_b = _magnitude(a) != 0, _magnitude(b) != 0
-    both = nonzero_a & nonzero_b
+    row[INDEX["operands"]] = _both_nonzero(a, b, out.shape)
     alone = _bits(b) ^ _bits(b).dtype.type(LAYOUTS[b.dtype.name].sign) if subtract else _bits(b)
-    unchanged = (_bits(out) == _bits(a)) | (_bits(out) == alone)
-    row[INDEX["operands"]] = _count(both, out.shape)
-    row[INDEX["absorbed"]] = _count(both & unchanged & _finite(out), out.shape)
+    row[INDEX["absorbed"]] = _equal_despite(out, _bits(a), b) + _equal_despite(out, alone, a)
     row[INDEX["cancelled"]] = _cancelled_bits(out, a, b)
+
+
+def _both_nonzero(a: Array, b: Array, shape: tuple[int, ...]) -> int:
+    nonzero_a, nonzero_b = _bits(a) << 1 != 0, _bits(b) << 1 != 0  # the shift drops the sign
+    return _count(nonzero_a & nonzero_b, shape)
+
+
+def _equal_despite(out: Array, kept: Bits, other: Array) -> int:
+    """Finite elements of ``out`` equal to the non-zero operand ``kept`` although ``other`` is not zero."""
+    equal = _bits(out) == kept
+    if not equal.any():
+        return 0
+    return _count(equal & (kept << 1 != 0) & (_magnitude(other) != 0) & _finite(out), out.shape)
 
 
 def _difference(row: Row, out: Array, inputs: Sequence[Array]) -> None:
@@ -76,17 +86,17 @@ def _difference(row: Row, out: Array, inputs: Sequence[Array]) -> None:
 def _cancelled_bits(out: Array, a: Array, b: Array) -> float:
     """max(max(E(a), E(b)) - E(out)) over elements with a non-zero result; at least 0.
 
-    An exactly zero result is left out: x - x is exact.
+    An exactly zero result is left out: x - x is exact. Large sums are sampled at a fixed stride.
     """
-    a, b = np.broadcast_to(a, out.shape), np.broadcast_to(b, out.shape)
-    stride = max(1, out.size // CANCEL_SAMPLE)
     layout = LAYOUTS[out.dtype.name]
-    parts = [_magnitude(np.ascontiguousarray(x.reshape(-1)[::stride])).astype(np.int64) for x in (out, a, b)]
-    known = (parts[0] > 0) & (parts[0] < layout.nonfinite)
+    stride = max(1, out.size // CANCEL_SAMPLE)
+    arrays = (np.broadcast_to(x, out.shape).reshape(-1)[::stride] if x.size > 1 else x.reshape(-1) for x in (out, a, b))
+    result, first, second = (_magnitude(np.ascontiguousarray(x)).astype(np.int64) for x in arrays)
+    known = (result > 0) & (result < layout.nonfinite)
     if not known.any():
         return 0.0
-    result, first, second = (_exponent(p[known], layout) for p in parts)
-    return float(max(0, int((np.maximum(first, second) - result).max())))
+    lost = np.maximum(_exponent(first, layout), _exponent(second, layout)) - _exponent(result, layout)
+    return float(max(0, int(lost[known].max())))
 
 
 def _exponent(magnitude: NDArray[np.int64], layout: Layout) -> NDArray[np.int64]:
