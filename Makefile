@@ -59,6 +59,7 @@ $(BIN)/python:
 
 # $(call install,EXTRA): this checkout, editable, with TensorFlow unless the environment has one already.
 define install
+	@echo "Installing into $(VENV): a few minutes the first time, about 2 GB with TensorFlow"
 	@$(BIN)/python -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("tensorflow") is None)' \
 	  || { set -x; $(BIN)/python -m pip install --quiet --disable-pip-version-check '$(TF_PACKAGE)'; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(1)]'
