@@ -7,6 +7,7 @@ brings (S3 with boto3, others with fsspec).
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -18,78 +19,115 @@ from tensorboard.compat.proto import event_pb2, summary_pb2, types_pb2
 from tb_numstab.schema.names import PLUGIN_NAME, parse_tag
 from tb_numstab.store.assemble import RunBuilder, Stored
 from tb_numstab.store.run_data import RunData
-from tb_numstab.store.tfrecord import FramingError, intact, read_records
+from tb_numstab.store.tfrecord import FramingError, StoredRecord, read_records
 
 Progress = Callable[[str, int, int], None]
 """Called with (file name, files done, files in all) before each file."""
 
 
 def read_runs(logdir: str, run: str | None = None, progress: Progress | None = None) -> list[RunData]:
-    """Every run under a log folder that holds tb-numstab data or could not be read, by name.
+    """Reads a log folder once; see LogFolder."""
+    return LogFolder(logdir, run).read(progress)
+
+
+class LogFolder:
+    """The runs under a folder; read again, it takes in only what was written since.
 
     Args:
       logdir: a run's folder or any folder above; runs get the names TensorBoard gives them.
       run: the only run to read.
-      progress: told about each file.
-
-    Raises:
-      FileNotFoundError: no such folder.
-      NotADirectoryError: logdir is a file.
     """
-    folders = {name: files for name, files in _event_files(logdir) if run is None or name == run}
-    total, done = sum(len(files) for files in folders.values()), 0
-    runs = []
-    for name in sorted(folders):
-        series = _Series()
-        for path in folders[name]:
-            if progress is not None:
-                progress(os.path.basename(path), done, total)
-            series.read(path)
-            done += 1
-        data = RunBuilder(name).build(series.events, series.problems)
-        if data.sessions or data.problems:
-            runs.append(data)
-    return runs
+
+    def __init__(self, logdir: str, run: str | None = None) -> None:
+        self._logdir, self._run = logdir, run
+        self._series: dict[str, _Series] = {}
+        self._builders: dict[str, RunBuilder] = {}
+
+    def read(self, progress: Progress | None = None) -> list[RunData]:
+        """Every run that holds tb-numstab data or could not be read, by name.
+
+        Args:
+          progress: told about each file.
+
+        Raises:
+          FileNotFoundError: no such folder.
+          NotADirectoryError: it is a file.
+        """
+        folders = {name: files for name, files in _event_files(self._logdir) if self._run in (None, name)}
+        total, done = sum(len(files) for files in folders.values()), 0
+        runs = []
+        for name in sorted(folders):
+            series = self._series.setdefault(name, _Series())
+            for path in folders[name]:
+                if progress is not None:
+                    progress(os.path.basename(path), done, total)
+                series.read(path)
+                done += 1
+            builder = self._builders.setdefault(name, RunBuilder(name))
+            run = builder.build(series.events, series.problems)
+            if run.sessions or run.problems:
+                runs.append(run)
+        return runs
 
 
 @dataclass
 class _Series:
-    """The tb-numstab events of one run's files, by tag."""
+    """The tb-numstab events of one run's files, by tag.
+
+    Attributes:
+      events: in the order of the files and of what they hold.
+      unreadable: what is wrong with each file, by path.
+      foreign: tags under our name that hold something else.
+    """
 
     events: dict[str, list[Stored]] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    foreign: set[str] = field(default_factory=set)
     _owners: dict[str, str] = field(default_factory=dict)
+    _ends: dict[str, int] = field(default_factory=dict)
+    _damaged: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def problems(self) -> list[str]:
+        """One sentence for each thing that could not be read."""
+        foreign = (f"An event under {tag} is not a single string: ignored." for tag in sorted(self.foreign))
+        return [*self.unreadable.values(), *foreign]
 
     def read(self, path: str) -> None:
-        """Adds one event file; what it cannot read becomes a problem."""
+        """Adds what an event file holds beyond what was read of it before."""
         name = os.path.basename(path)
+        self.unreadable.pop(path, None)
         try:
             with _open(path) as file:
-                damaged = sum(not self._add(*record) for record in read_records(file))
+                if start := self._ends.get(path, 0):
+                    file.seek(start)
+                for record in read_records(file, start):
+                    self._damaged[path] += not self._add(record)
+                    self._ends[path] = record.end
         except FramingError as error:
-            self.problems.append(f"{name} is {error}: the rest of the file could not be read.")
+            self.unreadable[path] = f"{name} is {error}: the rest of the file could not be read."
         except OSError as error:
-            self.problems.append(f"{name} could not be read: {error.strerror or error}.")
+            self.unreadable[path] = f"{name} could not be read: {error.strerror or error}."
         else:
-            if damaged:
-                events = "a damaged event, which was" if damaged == 1 else f"{damaged} damaged events, which were"
-                self.problems.append(f"{name} holds {events} skipped.")
+            if count := self._damaged[path]:
+                events = "a damaged event, which was" if count == 1 else f"{count} damaged events, which were"
+                self.unreadable[path] = f"{name} holds {events} skipped."
 
-    def _add(self, data: bytes, checksum: int) -> bool:
+    def _add(self, record: StoredRecord) -> bool:
         """Keeps an event if it is ours; False if it is damaged."""
         try:
-            event = event_pb2.Event.FromString(data)
+            event = event_pb2.Event.FromString(record.data)
         except DecodeError:
             return False
         ours = [value for value in event.summary.value if self._is_ours(value)]
-        if ours and not intact(data, checksum):
+        if ours and not record.is_intact():
             return False
         for value in ours:
             tensor = value.tensor
             if tensor.dtype == types_pb2.DT_STRING and len(tensor.string_val) == 1:
                 self.events.setdefault(value.tag, []).append(Stored(event.wall_time, tensor.string_val[0]))
             else:
-                self.problems.append(f"An event under {value.tag} is not a single string: ignored.")
+                self.foreign.add(value.tag)
         return True
 
     def _is_ours(self, value: summary_pb2.Summary.Value) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
@@ -28,17 +29,35 @@ class Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
-def read_records(file: Readable) -> Iterator[tuple[bytes, int]]:
-    """Yields (data, stored checksum) of each complete record.
+@dataclass(frozen=True)
+class StoredRecord:
+    """One record: its data, the checksum stored with it, and the position in the file after it."""
+
+    data: bytes
+    checksum: int
+    end: int
+
+    def is_intact(self) -> bool:
+        """Whether the data is what was written.
+
+        Not checked on reading: at about 10 MB/s in Python it pays to check only what is used.
+        """
+        return bool(masked_crc32c(self.data) == self.checksum)
+
+
+def read_records(file: Readable, position: int = 0) -> Iterator[StoredRecord]:
+    """Yields each complete record.
 
     A truncated last record ends the file silently: that is how the file of a running or killed
-    training ends. Checksums of data are for the caller to compare (see ``intact``): at about
-    10 MB/s in Python it pays to check only what is used.
+    training ends.
+
+    Args:
+      file: placed at the start of a record.
+      position: that place.
 
     Raises:
       FramingError: a header's checksum is wrong.
     """
-    position = 0
     while len(header := file.read(_HEADER.size)) == _HEADER.size:
         size, checksum = _HEADER.unpack(header)
         if masked_crc32c(header[:8]) != checksum or size > MAX_RECORD_BYTES:
@@ -46,10 +65,5 @@ def read_records(file: Readable) -> Iterator[tuple[bytes, int]]:
         data, footer = file.read(size), file.read(_FOOTER.size)
         if len(footer) < _FOOTER.size:
             return
-        yield data, _FOOTER.unpack(footer)[0]
         position += _HEADER.size + size + _FOOTER.size
-
-
-def intact(data: bytes, checksum: int) -> bool:
-    """Whether a record's data is what was written."""
-    return bool(masked_crc32c(data) == checksum)
+        yield StoredRecord(data, _FOOTER.unpack(footer)[0], position)

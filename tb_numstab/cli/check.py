@@ -1,0 +1,157 @@
+"""tb-numstab check: fails a build when a training was numerically unstable."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+
+from tb_numstab.analysis.finding import Finding, Severity
+from tb_numstab.analysis.rules import RULES
+from tb_numstab.cli import reading
+from tb_numstab.cli.check_output import FORMATS, Checked, Summary
+from tb_numstab.cli.errors import EXIT_CLEAN, EXIT_FINDINGS, CliError
+from tb_numstab.cli.text import printable
+from tb_numstab.store.event_files import LogFolder
+from tb_numstab.store.run_data import RunData
+from tb_numstab.views.op_index import OpIndex
+from tb_numstab.views.subject import Subjects
+
+NAME = "check"
+HELP = "Judges every run of a log folder; for continuous integration."
+EPILOG = """\
+exit status:
+  0  no finding at or above --fail-on
+  1  at least one
+  2  wrong usage, or no step record could be read
+"""
+
+_FAILING = {"error": {Severity.ERROR}, "warning": {Severity.ERROR, Severity.WARNING}}
+
+FOLLOW_SECONDS = 2.0
+"""Least pause between two looks at a running training."""
+
+_Known = Collection[tuple[str, str]]
+"""Findings of the baseline: (rule, op key)."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
+    reading.add_arguments(parser)
+    parser.add_argument(
+        "--fail-on", choices=_FAILING, default="error", help="the least severity that fails the check (default: error)"
+    )
+    parser.add_argument(
+        "--select",
+        metavar="RULES",
+        type=_patterns,
+        default=["*"],
+        help="only findings of these rules: ids or patterns like 'log-*', separated by commas",
+    )
+    parser.add_argument(
+        "--baseline", metavar="LOGDIR", help="an earlier log folder: findings it has too, of the same op, do not count"
+    )
+    parser.add_argument(
+        "--follow", action="store_true", help="watch a running training: tell new findings until Ctrl-C"
+    )
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        default="text",
+        help="text for people, json for programs, github for annotations on the lines of a pull request",
+    )
+    parser.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prints the findings and returns the exit code."""
+    known = _baseline(options)
+    if options.follow:
+        return _follow(options, known)
+    runs = reading.read(options)
+    with reading.ProgressLine("Judging") as progress:
+        checked = [*_check(runs, options, known, progress, Subjects())]
+    failed = _failed(checked, options)
+    problems = [(r.name, text) for r in runs for text in r.problems]
+    print(FORMATS[options.format](Summary(options.logdir, options.fail_on, failed, checked, problems)))
+    return EXIT_FINDINGS if failed else EXIT_CLEAN
+
+
+def _patterns(text: str) -> list[str]:
+    """The patterns of --select; one that no rule matches is a mistake."""
+    patterns = [p.strip() for p in text.split(",")]
+    for pattern in patterns:
+        if not any(fnmatchcase(rule.id, pattern) for rule in RULES):
+            ids = ", ".join(sorted({rule.id for rule in RULES}))
+            raise argparse.ArgumentTypeError(f"no rule is called {pattern!r}; the rules are {ids}")
+    return patterns
+
+
+def _failed(checked: Sequence[Checked], options: argparse.Namespace) -> bool:
+    return any(f.severity in _FAILING[options.fail_on] for c in checked for f in c.findings)
+
+
+def _check(
+    runs: Sequence[RunData],
+    options: argparse.Namespace,
+    known: _Known,
+    progress: reading.ProgressLine,
+    subjects: Subjects,
+) -> Iterator[Checked]:
+    """The current state of each run, without the findings that do not count."""
+    for done, run_data in enumerate(runs):
+        progress(run_data.name, done, len(runs))
+        # A restarted run is judged by its latest session; workers of one run each have their own.
+        latest = {s.worker: s for s in run_data.sessions if s.steps}
+        for session in latest.values():
+            subject = subjects.get(run_data, session.id)
+            found = [f for f in subject.findings if any(fnmatchcase(f.rule, p) for p in options.select)]
+            new = [f for f in found if _identity(f, subject.ops) not in known]
+            yield Checked(subject, new, len(found) - len(new))
+
+
+def _identity(finding: Finding, ops: OpIndex) -> tuple[str, str]:
+    return finding.rule, ops.keys[finding.slot]
+
+
+def _baseline(options: argparse.Namespace) -> _Known:
+    """What the runs of --baseline found; a run's name does not matter, it often holds a date."""
+    if options.baseline is None:
+        return ()
+    runs = reading.read(argparse.Namespace(logdir=options.baseline, run=None))
+    with reading.ProgressLine("Judging the baseline") as progress:
+        checked = [*_check(runs, options, (), progress, Subjects())]
+    return {_identity(f, c.subject.ops) for c in checked for f in c.findings}
+
+
+def _follow(options: argparse.Namespace, known: _Known) -> int:
+    """Tells each finding once, when it is first seen; returns when interrupted."""
+    if options.format == "json":
+        raise CliError("--follow goes with --format text or github: JSON is one document")
+    folder, subjects = LogFolder(options.logdir, options.run), Subjects()
+    told: set[tuple[str, str, str, str]] = set()
+    told_problems: set[str] = set()
+    failed = False
+    print(f"tb-numstab: watching {printable(options.logdir)}, Ctrl-C ends", file=sys.stderr)
+    try:
+        while True:
+            started = time.monotonic()
+            runs = [r for r in reading.read_folder(folder, options, told_problems) if any(s.steps for s in r.sessions)]
+            with reading.ProgressLine("Judging") as progress:
+                checked = [*_check(runs, options, known, progress, subjects)]
+            failed = failed or _failed(checked, options)
+            for item in checked:
+                subject = item.subject
+                keys = [(subject.run.name, subject.session.id, *_identity(f, subject.ops)) for f in item.findings]
+                new = [f for f, key in zip(item.findings, keys, strict=True) if key not in told]
+                told.update(keys)
+                if new:
+                    news = replace(item, findings=new)
+                    print(FORMATS[options.format](Summary(options.logdir, options.fail_on, failed, [news])), flush=True)
+            # Judging takes longer as the run grows: never spend more than half of the time on it.
+            time.sleep(max(FOLLOW_SECONDS, time.monotonic() - started))
+    except KeyboardInterrupt:
+        return EXIT_FINDINGS if failed else EXIT_CLEAN

@@ -1,0 +1,169 @@
+"""What check prints: text for people, JSON for programs, annotations for GitHub."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tb_numstab.analysis.finding import Finding, Severity
+from tb_numstab.cli.text import printable, wrapped
+from tb_numstab.views.findings import finding_view, verdict_view
+from tb_numstab.views.json_values import Json
+from tb_numstab.views.subject import Subject
+
+JSON_VERSION = 1
+"""Version of the JSON; grows when a reader of the older one could go wrong."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The current state of a run, as one worker logged it.
+
+    Attributes:
+      subject: what was judged.
+      findings: those that count, the most harmful first.
+      known: how many do not count because the baseline has them.
+    """
+
+    subject: Subject
+    findings: Sequence[Finding]
+    known: int = 0
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The result of a check.
+
+    Attributes:
+      logdir, fail_on: as given.
+      failed: whether a finding is severe enough.
+      checked: runs by name.
+      problems: (run, sentence) for what could not be read.
+    """
+
+    logdir: str
+    fail_on: str
+    failed: bool
+    checked: Sequence[Checked]
+    problems: Sequence[tuple[str, str]] = ()
+
+
+# ---- text -------------------------------------------------------------------------------------
+
+_INDENT = " " * 11
+
+
+def as_text(summary: Summary) -> str:
+    """Runs, and under each its findings with cause and fix."""
+    width = shutil.get_terminal_size().columns
+    return "\n\n".join("\n".join(_run_text(item, width)) for item in summary.checked)
+
+
+def _run_text(item: Checked, width: int) -> Iterator[str]:
+    worker = f" ({printable(item.subject.session.worker)})" if item.subject.session.worker else ""
+    yield f"{printable(item.subject.run.name)}{worker}: {item.subject.verdict.status.value}"
+    if not item.findings and not item.known:
+        yield wrapped("", item.subject.verdict.text, width, "  ")
+    for finding in item.findings:
+        yield from _finding_text(finding, width)
+    if item.known:
+        yield f"  {item.known} known from the baseline"
+
+
+def _finding_text(finding: Finding, width: int) -> Iterator[str]:
+    source = finding.site.source
+    steps = f"step {finding.first_step}"
+    if finding.last_step != finding.first_step:
+        steps = f"steps {finding.first_step}-{finding.last_step}"
+    yield f"  {finding.severity.value:<8} {printable(str(source or finding.site.name))}  {steps}  {finding.rule}"
+    yield wrapped("", f"{finding.title}. {finding.summary}", width, _INDENT)
+    if source is not None and source.text:
+        yield f"{_INDENT}line:  {printable(source.text)}"
+    for number, hop in enumerate(finding.why):
+        yield wrapped("   <-  " if number else "why:   ", hop.text, width, _INDENT)
+    if finding.forecast:
+        yield wrapped("next:  ", finding.forecast, width, _INDENT)
+    yield wrapped("fix:   ", finding.fix.text, width, _INDENT)
+    if finding.fix.before:
+        yield f"{_INDENT}       - {printable(finding.fix.before)}"
+    if finding.fix.after:
+        yield f"{_INDENT}       + {printable(finding.fix.after)}"
+
+
+# ---- JSON -------------------------------------------------------------------------------------
+
+
+def as_json(summary: Summary) -> str:
+    """One document; docs/command_line.md describes it."""
+    document = {
+        "version": JSON_VERSION,
+        "logdir": summary.logdir,
+        "fail_on": summary.fail_on,
+        "failed": summary.failed,
+        "runs": [_run_json(item) for item in summary.checked],
+        "problems": [{"run": run, "text": text} for run, text in summary.problems],
+    }
+    return json.dumps(document, indent=2, allow_nan=False)
+
+
+def _run_json(item: Checked) -> Json:
+    return {
+        "run": item.subject.run.name,
+        "session": item.subject.session.id,
+        "worker": item.subject.session.worker,
+        "records": len(item.subject.session.steps),
+        "first_step": item.subject.session.steps[0],
+        "last_step": item.subject.session.steps[-1],
+        "verdict": verdict_view(item.subject.verdict),
+        "findings": [finding_view(f, item.subject.ops) for f in item.findings],
+        "known": item.known,
+    }
+
+
+# ---- GitHub -----------------------------------------------------------------------------------
+
+_LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
+
+
+def as_github(summary: Summary) -> str:
+    """Workflow commands: an annotation for each finding, and a notice for each run without one."""
+    return "\n".join(line for item in summary.checked for line in _run_annotations(item))
+
+
+def _run_annotations(item: Checked) -> Iterator[str]:
+    for finding in item.findings:
+        yield _annotation(item.subject.run.name, finding)
+    if not item.findings:
+        text = f"{item.known} known from the baseline" if item.known else item.subject.verdict.text
+        yield f"::notice title=tb-numstab::{_escaped(f'{item.subject.run.name}: {text}')}"
+
+
+def _annotation(run: str, finding: Finding) -> str:
+    properties = {"title": f"tb-numstab: {finding.title}"}
+    source = finding.site.source
+    if source is not None:
+        properties |= {"file": _in_repository(source.file), "line": str(source.line)}
+    shown = ",".join(f"{name}={_escaped_property(value)}" for name, value in properties.items())
+    text = f"{finding.summary} {finding.fix.text} (run {run}, step {finding.first_step}, rule {finding.rule})"
+    return f"::{_LEVELS[finding.severity]} {shown}::{_escaped(text)}"
+
+
+def _in_repository(file: str) -> str:
+    """The path GitHub knows: relative to the working directory, where it lies below."""
+    path, here = Path(file), Path.cwd()
+    return path.relative_to(here).as_posix() if path.is_relative_to(here) else file
+
+
+def _escaped(text: str) -> str:
+    """Text as the message of a workflow command carries it; see command.ts of GitHub's toolkit."""
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _escaped_property(text: str) -> str:
+    return _escaped(text).replace(":", "%3A").replace(",", "%2C")
+
+
+FORMATS: dict[str, Callable[[Summary], str]] = {"text": as_text, "json": as_json, "github": as_github}

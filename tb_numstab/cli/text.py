@@ -1,0 +1,22 @@
+"""Text for a terminal."""
+
+from __future__ import annotations
+
+import textwrap
+
+
+def printable(text: str) -> str:
+    """Text on one line without control characters: a name in a log must not move the cursor."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def wrapped(label: str, text: str, width: int, indent: str) -> str:
+    """A labelled paragraph; continuation lines align with its text."""
+    return textwrap.fill(
+        printable(text),
+        width=max(width, 40),
+        initial_indent=f"{indent}{label}",
+        subsequent_indent=indent + " " * len(label),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

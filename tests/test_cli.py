@@ -1,0 +1,314 @@
+"""The command line as a user and as a build meets it: exit codes, outputs, bad input, start-up."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tb_numstab.cli.check import FOLLOW_SECONDS
+from tb_numstab.cli.main import main
+from tb_numstab.schema.ops import Frame
+from tests.support.runs import SyntheticRun, make_run
+from tests.support.synthetic import Recorder, framed
+
+ROOT = Path(__file__).parent.parent
+LAUNCH = [sys.executable, "-c", "import sys; from tb_numstab.cli.main import main; sys.exit(main(sys.argv[1:]))"]
+
+Result = tuple[int, str, str]
+Cli = Callable[..., Result]
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """Runs a command and gives (exit code, stdout, stderr)."""
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def call(*arguments: object) -> Result:
+        try:
+            code = main([str(a) for a in arguments])
+        except SystemExit as error:  # argparse
+            code = int(error.code or 0)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+def moved(run: SyntheticRun, frame: Frame, name: str) -> SyntheticRun:
+    """The run with other source lines and op names."""
+    sites = tuple(replace(s, frames=(frame,), name=f"{name}_{i}") for i, s in enumerate(run.sites))
+    return replace(run, sites=sites)
+
+
+# ---- check: what it says ----------------------------------------------------------------------
+
+
+def test_healthy_run_is_clean(cli: Cli, logdir: Path) -> None:
+    code, out, err = cli("check", logdir, "--run", "healthy")
+    assert code == 0
+    assert out == "healthy: healthy\n  No numerical problem in 80 measured steps of 81 tensors.\n"
+    assert err == ""
+
+
+def test_broken_run_names_line_step_cause_and_fix(cli: Cli, logdir: Path) -> None:
+    code, out, err = cli("check", logdir / "nan_softmax_log")
+    assert code == 1
+    lines = out.splitlines()
+    assert lines[0] == ".: broken"
+    assert lines[1].split() == ["error", "train.py:38", "steps", "57-79", "log-of-zero"]
+    assert any(line.strip().startswith("line:  loss = -tf.reduce_mean") for line in lines)
+    assert "Softmax underflowed" in out
+    assert "+ tf.nn.log_softmax(z)" in out
+    assert err == ""
+
+
+def test_all_runs_are_judged(cli: Cli, logdir: Path) -> None:
+    code, out, _ = cli("check", logdir)
+    assert code == 1
+    heads = [line.split(":")[0] for line in out.splitlines() if line and not line.startswith(" ")]
+    assert heads == ["absorbed_updates", "fp16_overflow", "healthy", "nan_softmax_log"]
+
+
+def test_json_is_one_document(cli: Cli, logdir: Path) -> None:
+    code, out, _ = cli("check", logdir, "--json")
+    document = json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert code == 1
+    assert (document["version"], document["failed"], document["fail_on"]) == (1, True, "error")
+    runs = {run["run"]: run for run in document["runs"]}
+    assert runs["healthy"]["findings"] == []
+    broken = runs["nan_softmax_log"]
+    assert (broken["records"], broken["first_step"], broken["last_step"]) == (80, 0, 79)
+    assert broken["verdict"]["status"] == "broken"
+    finding = broken["findings"][0]
+    assert (finding["rule"], finding["first_step"], finding["op"]["source"]["line"]) == ("log-of-zero", 57, 38)
+
+
+def test_github_annotations_point_at_the_line(cli: Cli, tmp_path: Path) -> None:
+    frame = Frame(str(Path.cwd() / "models" / "a,b:c.py"), 38, "step", "tf.math.log(p)")
+    moved(make_run("nan_softmax_log"), frame, "50%\nop").write(tmp_path / "run")
+    code, out, _ = cli("check", tmp_path, "--format", "github")
+    assert code == 1
+    (line,) = (line for line in out.splitlines() if line.startswith("::error"))
+    head, _, message = line.partition("::")[2].partition("::")
+    assert head == "error title=tb-numstab%3A Logarithm of zero,file=models/a%2Cb%3Ac.py,line=38"
+    assert "(run run, step 57, rule log-of-zero)" in message
+
+
+def test_github_notice_for_a_healthy_run(cli: Cli, logdir: Path) -> None:
+    code, out, _ = cli("check", logdir, "--run", "healthy", "--format", "github")
+    assert code == 0
+    assert out.startswith("::notice title=tb-numstab::healthy: No numerical problem")
+
+
+def test_names_in_a_log_cannot_move_the_cursor(cli: Cli, tmp_path: Path) -> None:
+    frame = Frame("evil\x1b[2J.py", 1, "f\r", "x\x07\u202e")
+    moved(make_run("nan_softmax_log"), frame, "\x1b]0;owned\x07").write(tmp_path / "\x1b[31mrun")
+    _, out, err = cli("check", tmp_path)
+    assert "evil\\x1b[2J.py:1" in out
+    assert all(c.isprintable() for c in (out + err).replace("\n", ""))
+
+
+# ---- check: what counts -----------------------------------------------------------------------
+
+
+def test_select_keeps_only_some_rules(cli: Cli, logdir: Path) -> None:
+    assert cli("check", logdir / "nan_softmax_log", "--select", "log-*,exp-overflow")[0] == 1
+    assert cli("check", logdir / "nan_softmax_log", "--select", "exp-*")[0] == 0
+
+
+def test_select_of_an_unknown_rule_is_a_mistake(cli: Cli, logdir: Path) -> None:
+    code, out, err = cli("check", logdir, "--select", "log-of-zeros")
+    assert (code, out) == (2, "")
+    assert "no rule is called 'log-of-zeros'; the rules are" in err
+
+
+def test_findings_of_the_baseline_do_not_count(cli: Cli, logdir: Path) -> None:
+    code, out, _ = cli("check", logdir / "nan_softmax_log", "--baseline", logdir)
+    assert code == 0
+    assert "known from the baseline" in out
+    assert "log-of-zero" not in out
+    assert cli("check", logdir / "nan_softmax_log", "--baseline", logdir / "fp16_overflow")[0] == 1
+
+
+def test_restarted_run_is_judged_by_its_latest_session(cli: Cli, small: SyntheticRun, tmp_path: Path) -> None:
+    make_run("nan_softmax_log").write(tmp_path)
+    assert cli("check", tmp_path)[0] == 1
+    later = "20260101T000000-00000000"
+    with Recorder(tmp_path, later, start=1767225600.0) as run:
+        run.ops(small.sites).step(replace(small.records[0], session=later))
+    assert cli("check", tmp_path)[0] == 0
+
+
+def test_every_worker_is_judged(cli: Cli, small: SyntheticRun, tmp_path: Path) -> None:
+    broken = make_run("nan_softmax_log")
+    for worker, run in (("worker0", broken), ("worker1", small)):
+        session = f"20260101T000000-{worker}"
+        with Recorder(tmp_path, session, worker) as recorder:
+            recorder.ops(run.sites)
+            for record in run.records:
+                recorder.step(replace(record, session=session, worker=worker))
+    code, out, _ = cli("check", tmp_path)
+    assert code == 1
+    assert ". (worker0): broken" in out and ". (worker1): healthy" in out
+
+
+# ---- check: bad input -------------------------------------------------------------------------
+
+
+def message(result: Result) -> str:
+    """What a command that could do nothing said: on stderr, with exit code 2."""
+    code, out, err = result
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    return err
+
+
+@pytest.mark.parametrize("command", ["check", "report"])
+def test_folder_that_is_not_there(cli: Cli, tmp_path: Path, command: str) -> None:
+    missing = tmp_path / "missing"
+    assert message(cli(command, missing)) == f"tb-numstab: {missing}: there is no such folder\n"
+
+
+@pytest.mark.parametrize("command", ["check", "report"])
+def test_file_instead_of_a_folder(cli: Cli, tmp_path: Path, command: str) -> None:
+    file = tmp_path / "events"
+    file.touch()
+    assert "is a file: give the folder it is in" in message(cli(command, file))
+
+
+@pytest.mark.parametrize("command", ["check", "report"])
+def test_folder_without_our_data(cli: Cli, tmp_path: Path, command: str) -> None:
+    (tmp_path / "events.out.tfevents.1.host").write_bytes(framed(b""))
+    assert "was the training step watched" in message(cli(command, tmp_path))
+
+
+def test_run_that_is_not_there(cli: Cli, logdir: Path) -> None:
+    said = message(cli("check", logdir, "--run", "train"))
+    assert "no run train: the runs are absorbed_updates, fp16_overflow, healthy, nan_softmax_log" in said
+
+
+def test_damage_is_said_and_the_rest_is_judged(cli: Cli, logdir: Path, small: SyntheticRun, tmp_path: Path) -> None:
+    (path,) = small.write(tmp_path).iterdir()
+    path.write_bytes(path.read_bytes() + b"no record, but long enough for a header")
+    code, out, err = cli("check", tmp_path)
+    assert code == 0
+    assert out.startswith(".: healthy")
+    assert "is damaged at byte" in err
+
+
+def test_folder_with_nothing_but_damage(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "events.out.tfevents.1.host").write_bytes(b"no record, but long enough for a header")
+    code, out, err = cli("check", tmp_path)
+    assert (code, out) == (2, "")
+    assert "no step record that could be read" in err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("arguments", [[], ["chek"], ["check"], ["check", "a", "--fail-on", "info"]])
+def test_wrong_usage(cli: Cli, arguments: Sequence[str]) -> None:
+    code, out, err = cli(*arguments)
+    assert (code, out) == (2, "")
+    assert "usage: tb-numstab" in err
+
+
+def test_version(cli: Cli) -> None:
+    code, out, _ = cli("--version")
+    assert code == 0
+    assert out.startswith("tb-numstab 0.")
+
+
+# ---- processes --------------------------------------------------------------------------------
+
+
+def launch(*arguments: object, **options: Any) -> subprocess.Popen[str]:
+    command = [*LAUNCH, *map(str, arguments)]
+    return subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+
+
+def test_follow_tells_a_finding_when_it_comes(tmp_path: Path) -> None:
+    run = make_run("nan_softmax_log")
+    with Recorder(tmp_path) as recorder:
+        recorder.ops(run.sites).step(run.records[0])
+        recorder.flush()
+        process = launch("check", tmp_path, "--follow")
+        assert process.stdout is not None and process.stderr is not None
+        assert "watching" in process.stderr.readline()
+        for record in run.records[1:60]:
+            recorder.step(record)
+        recorder.flush()
+        assert process.stdout.readline() == ".: broken\n"
+        assert "log-of-zero" in process.stdout.readline()
+        recorder.step(run.records[60]).flush()
+        time.sleep(2 * FOLLOW_SECONDS)  # another look, which must not tell it again
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    assert "log-of-zero" not in out
+    assert process.returncode == 1
+    assert err == ""
+
+
+def test_follow_cannot_print_one_document(cli: Cli, logdir: Path) -> None:
+    assert "JSON is one document" in message(cli("check", logdir, "--follow", "--json"))
+
+
+def test_closed_pipe_is_no_error(logdir: Path) -> None:
+    process = launch("report", logdir / "healthy", "-o", "-")
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    assert process.wait(timeout=20) == 141
+    assert process.stderr.read() == ""
+    process.stderr.close()
+
+
+def test_terminal_without_unicode_is_no_error(small: SyntheticRun, tmp_path: Path) -> None:
+    small.write(tmp_path / "läuft")
+    environment = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    out, _ = launch("check", tmp_path, env=environment).communicate(timeout=20)
+    assert out.startswith("l\\xe4uft: healthy")
+
+
+PROBE = (
+    "import sys; from tb_numstab.cli.main import main; code = main(sys.argv[1:]);"
+    "print(*sorted({{'tensorflow', 'keras', 'pandas'}} & set(sys.modules)), file=sys.stderr); sys.exit(code{0})"
+)
+
+
+def heavy_modules(logdir: Path, extra: str = "") -> str:
+    """Which heavy packages a check has loaded, in a fresh interpreter; ``extra`` runs first."""
+    run = subprocess.run(
+        [sys.executable, "-c", extra + PROBE.format(""), "check", str(logdir)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 1, run.stderr
+    return run.stderr.strip()
+
+
+def test_check_never_imports_tensorflow(logdir: Path) -> None:
+    assert heavy_modules(logdir) == ""
+
+
+def test_an_imported_tensorflow_would_be_noticed(logdir: Path) -> None:
+    stub = "import sys, types; sys.modules['tensorflow'] = types.ModuleType('tensorflow');"
+    assert heavy_modules(logdir, stub) == "tensorflow"
+
+
+def test_check_starts_in_under_a_second(logdir: Path) -> None:
+    def seconds() -> float:
+        start = time.monotonic()
+        launch("check", logdir).communicate(timeout=20)
+        return time.monotonic() - start
+
+    # The best of three: the machine may be busy with something else.
+    assert min(seconds() for _ in range(3)) < 1.0
