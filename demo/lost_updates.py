@@ -23,8 +23,8 @@ def train(log_dir: str, dtype: str) -> None:
     keras.utils.set_random_seed(0)
     (images, labels), (test_images, test_labels) = digits.load()
     initial = keras.initializers.GlorotUniform(seed=0)
-    w1 = tf.Variable(tf.cast(initial((64, 64)), dtype))
-    w2 = tf.Variable(tf.cast(initial((64, 10)), dtype))
+    w1 = tf.Variable(tf.cast(initial((64, 64)), dtype), name="w1")
+    w2 = tf.Variable(tf.cast(initial((64, 10)), dtype), name="w2")
 
     def logits_of(x: tf.Tensor) -> tf.Tensor:
         hidden = tf.nn.relu(tf.cast(x / 16, dtype) @ w1)
