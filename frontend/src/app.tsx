@@ -8,6 +8,9 @@ import { onDataReloaded } from "./host/reload";
 import type { RunInfo, Runs } from "./model/api";
 import { formatHash, parseHash, START, type State } from "./model/link";
 import type { Source } from "./source";
+import { CompareView } from "./views/compare";
+import { HealthMapView } from "./views/health_map";
+import { LayersView } from "./views/layers";
 import { NothingWatched } from "./views/nothing_watched";
 import { OpPageView } from "./views/op_page";
 import { OverviewView } from "./views/overview";
@@ -90,7 +93,7 @@ function RunShell({ runs }: { runs: RunInfo[] }) {
     <>
       <TopBar runs={runs} />
       <main class="page" data-view={state.view}>
-        {runs.some((run) => run.name === state.run) ? <Page /> : <MissingRun latest={latest} />}
+        {runs.some((run) => run.name === state.run) ? <Page runs={runs} /> : <MissingRun latest={latest} />}
       </main>
     </>
   );
@@ -106,13 +109,19 @@ function MissingRun({ latest }: { latest: string | null }) {
   );
 }
 
-function Page() {
+function Page({ runs }: { runs: RunInfo[] }) {
   const { state } = useApp();
   switch (state.view) {
+    case "overview":
+      return <OverviewView runs={runs} />;
     case "op":
       return <OpPageView />;
-    default:
-      return <OverviewView />;
+    case "map":
+      return <HealthMapView />;
+    case "layers":
+      return <LayersView />;
+    case "compare":
+      return <CompareView runs={runs} />;
   }
 }
 

@@ -16,7 +16,8 @@ from tb_numstab.plugin.query import BadQuery, Query
 from tb_numstab.schema.names import PLUGIN_NAME
 from tb_numstab.store.provider import ProviderReader
 from tb_numstab.store.run_data import RunData
-from tb_numstab.views import op_page, overview
+from tb_numstab.views import compare, layers, op_page, op_search, overview
+from tb_numstab.views.health_map import MAX_COLUMNS, Window, map_view
 from tb_numstab.views.json_values import Json
 from tb_numstab.views.subject import NotInData, Subject, Subjects
 
@@ -54,6 +55,10 @@ class NumericalHealthPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # Tens
             "/verdict": (_SESSION, self._verdict),
             "/overview": (_SESSION, self._overview),
             "/op": ((*_SESSION, "op", "step"), self._op),
+            "/ops": ((*_SESSION, "query"), self._ops),
+            "/map": ((*_SESSION, "first_row", "last_row", "first_step", "last_step", "columns"), self._map),
+            "/layers": ((*_SESSION, "first"), self._layers),
+            "/compare": ((*_SESSION, "against"), self._compare),
         }
         apps = {path: self._json_route(allowed, view) for path, (allowed, view) in views.items()}
         return apps | {f"/static/{name}": _static_route(name, kind) for name, kind in STATIC_FILES.items()}
@@ -69,6 +74,21 @@ class NumericalHealthPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # Tens
 
     def _op(self, caller: _Caller, query: Query) -> Json:
         return op_page.op_view(self._subject(caller, query), query.text("op"), query.optional_integer("step"))
+
+    def _ops(self, caller: _Caller, query: Query) -> Json:
+        return op_search.ops_view(self._subject(caller, query), query.optional_text("query") or "")
+
+    def _map(self, caller: _Caller, query: Query) -> Json:
+        window = Window(query.optional_range("first_row", "last_row"), query.optional_range("first_step", "last_step"))
+        columns = query.optional_integer("columns")
+        return map_view(self._subject(caller, query), window, MAX_COLUMNS if columns is None else columns)
+
+    def _layers(self, caller: _Caller, query: Query) -> Json:
+        return layers.layers_view(self._subject(caller, query), query.optional_integer("first") or 0)
+
+    def _compare(self, caller: _Caller, query: Query) -> Json:
+        against = self._subjects.get(self._run(caller, query.text("against")))
+        return compare.compare_view(self._subject(caller, query), against)
 
     def _subject(self, caller: _Caller, query: Query) -> Subject:
         return self._subjects.get(self._run(caller, query.text("run")), query.optional_text("session"))

@@ -55,3 +55,12 @@ class Query:
         if not _INTEGER.fullmatch(value):
             raise BadQuery(f'Parameter "{name}" must be an integer, not "{value[:40]}".')
         return int(value)
+
+    def optional_range(self, first: str, last: str) -> tuple[int, int] | None:
+        """A half-open range given by two parameters, or None where both are absent."""
+        low, high = self.optional_integer(first), self.optional_integer(last)
+        if low is None and high is None:
+            return None
+        if low is None or high is None or low >= high:
+            raise BadQuery(f'"{first}" and "{last}" must be given together, the first below the second.')
+        return low, high

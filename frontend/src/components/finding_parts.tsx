@@ -1,6 +1,12 @@
 import { Fragment } from "preact";
+import { useApp } from "../context";
+import { addressOf } from "../host/address";
 import type { Certainty, Finding, Hop } from "../model/api";
-import { OpLink } from "./link";
+import { plural } from "../model/format";
+import { formatHash } from "../model/link";
+import { findingMarkdown } from "../model/markdown";
+import { CopyButton } from "./copy_button";
+import { OpLink, opState } from "./link";
 
 const CERTAINTY_TEXT: Record<Certainty, string> = {
   proven: "Proven: follows from the measured ranges by arithmetic",
@@ -22,20 +28,46 @@ export function CertaintyTag({ certainty }: { certainty: Certainty }) {
   );
 }
 
-/** From the symptom down to the cause. */
+/** Hops shown at each end of a long chain: the symptom, and the origin with what led to it. */
+const FROM_SYMPTOM = 1;
+const FROM_CAUSE = 2;
+
+/** From the symptom down to the cause; ops in between that merely passed it on are folded away. */
 export function Chain({ hops }: { hops: Hop[] }) {
+  const between = hops.slice(FROM_SYMPTOM, -FROM_CAUSE);
+  if (between.length < 2) return <ol class="chain">{hops.map(hopItem)}</ol>;
   return (
     <ol class="chain">
-      {hops.map((hop) => (
-        <li key={`${hop.op.key}@${hop.step}`}>
-          <p>{hop.text}</p>
-          <small>
-            <OpLink op={hop.op} step={hop.step} /> · step {hop.step}
-          </small>
-        </li>
-      ))}
+      {hops.slice(0, FROM_SYMPTOM).map(hopItem)}
+      <li class="chain-between">
+        <details>
+          <summary>{plural(between.length, "op")} passed it on</summary>
+          <ol class="chain">{between.map(hopItem)}</ol>
+        </details>
+      </li>
+      {hops.slice(-FROM_CAUSE).map(hopItem)}
     </ol>
   );
+}
+
+function hopItem(hop: Hop) {
+  return (
+    <li key={`${hop.op.key}@${hop.step}`}>
+      <p>{hop.text}</p>
+      <small>
+        <OpLink op={hop.op} step={hop.step} /> · step {hop.step}
+      </small>
+    </li>
+  );
+}
+
+export function CopyMarkdown({ finding }: { finding: Finding }) {
+  const { state } = useApp();
+  const text = () => {
+    const link = addressOf(formatHash({ ...state, ...opState(finding.op, finding.first_step) }));
+    return findingMarkdown(finding, state.run ?? "", link);
+  };
+  return <CopyButton label="Copy as Markdown" text={text} done="Finding copied as Markdown." />;
 }
 
 export function FixAdvice({ fix }: { fix: Finding["fix"] }) {

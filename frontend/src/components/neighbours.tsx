@@ -1,12 +1,13 @@
 import { useRef } from "preact/hooks";
-import type { OpPage, OpRef } from "../model/api";
+import type { Measure, OpPage, Tensor } from "../model/api";
+import { wholeDomain } from "../model/ruler";
 import { Link, OpName, opState } from "./link";
+import { RangeBar } from "./range_bar";
 
 /** The op between its inputs and its consumers; the arrow keys walk between them, Enter goes there. */
 export function Neighbours({ page }: { page: OpPage }) {
   const root = useRef<HTMLElement>(null);
-  const inputs = page.inputs.flatMap((input) => (input.op ? [input.op] : []));
-  const consumers = page.consumers.map((consumer) => consumer.op);
+  const inputs = page.inputs.flatMap(({ op, measure }) => (op ? [{ op, measure }] : []));
   return (
     <section
       class="card neighbours"
@@ -16,11 +17,11 @@ export function Neighbours({ page }: { page: OpPage }) {
     >
       <h2 id="neighbours-title">Neighbours</h2>
       <div class="flow">
-        <Column title="Reads" ops={inputs} total={page.inputs_total} page={page} />
+        <Column title="Reads" tensors={inputs} total={page.inputs_total} page={page} />
         <p class="flow-self" aria-hidden="true">
           <OpName op={page.op} />
         </p>
-        <Column title="Read by" ops={consumers} total={page.consumers_total} page={page} />
+        <Column title="Read by" tensors={page.consumers} total={page.consumers_total} page={page} />
       </div>
     </section>
   );
@@ -28,28 +29,43 @@ export function Neighbours({ page }: { page: OpPage }) {
 
 interface ColumnProps {
   title: string;
-  ops: OpRef[];
+  tensors: Tensor[];
   total: number;
   page: OpPage;
 }
 
-function Column({ title, ops, total, page }: ColumnProps) {
+function Column({ title, tensors, total, page }: ColumnProps) {
   return (
     <div class="flow-column" data-column>
       <h3>{title}</h3>
-      {ops.length === 0 && <p class="muted">no measured tensor</p>}
+      {tensors.length === 0 && <p class="muted">no measured tensor</p>}
       <ul>
-        {ops.map((op, i) => (
+        {tensors.map(({ op, measure }, i) => (
           // biome-ignore lint/suspicious/noArrayIndexKey: an op may read the same tensor twice.
           <li key={`${op.key}${i}`}>
             <Link class="flow-op" to={opState(op, page.step)}>
               <OpName op={op} />
+              <NeighbourRange page={page} dtype={op.dtype} measure={measure} />
             </Link>
           </li>
         ))}
       </ul>
-      {total > ops.length && <p class="muted">and {total - ops.length} more</p>}
+      {total > tensors.length && <p class="muted">and {total - tensors.length} more</p>}
     </div>
+  );
+}
+
+interface NeighbourRangeProps {
+  page: OpPage;
+  dtype: string;
+  measure: Measure | null;
+}
+
+function NeighbourRange({ page, dtype, measure }: NeighbourRangeProps) {
+  const format = page.formats[dtype];
+  if (measure === null) return null;
+  return (
+    <RangeBar measure={measure} format={format} domain={wholeDomain([{ measure, format }])} width={160} />
   );
 }
 

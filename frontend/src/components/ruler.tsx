@@ -97,7 +97,7 @@ function rangeText(m: Measure): string {
     [m.nan, "NaN"],
     [m.pos_inf, "+∞"],
     [m.neg_inf, "−∞"],
-    [m.zero, "zero"],
+    [m.zero, m.zero === 1 ? "zero" : "zeros"],
     [m.subnormal, "subnormal"],
   ];
   for (const [n, name] of special) {

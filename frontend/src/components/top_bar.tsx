@@ -1,13 +1,19 @@
-import { useEffect, useState } from "preact/hooks";
 import { useApp } from "../context";
 import { addressOf } from "../host/address";
-import type { RunInfo, RunVerdict, Status } from "../model/api";
+import type { RunInfo } from "../model/api";
 import { formatHash, START, type View } from "../model/link";
 import { CopyButton } from "./copy_button";
 import { Icon, STATUS_SHAPE } from "./icons";
 import { Link } from "./link";
+import { OpSearch } from "./op_search";
+import { useVerdicts } from "./use_verdicts";
 
-const TABS: { view: View; name: string }[] = [{ view: "overview", name: "Overview" }];
+const TABS: { view: View; name: string }[] = [
+  { view: "overview", name: "Overview" },
+  { view: "map", name: "Health map" },
+  { view: "layers", name: "Layers" },
+  { view: "compare", name: "Compare" },
+];
 
 /** Which run, which page, and the link to it. */
 export function TopBar({ runs }: { runs: RunInfo[] }) {
@@ -28,6 +34,7 @@ export function TopBar({ runs }: { runs: RunInfo[] }) {
         ))}
       </nav>
       <span class="bar-end">
+        <OpSearch />
         <CopyButton label="Copy link" text={() => addressOf(formatHash(state))} done="Link copied." />
       </span>
     </header>
@@ -36,8 +43,8 @@ export function TopBar({ runs }: { runs: RunInfo[] }) {
 
 function RunChoice({ runs }: { runs: RunInfo[] }) {
   const { state, go } = useApp();
-  const status = useStatuses(runs);
-  const own = status.get(state.run ?? "");
+  const verdicts = useVerdicts(runs);
+  const own = verdicts.get(state.run ?? "")?.status;
   const choose = (name: string) =>
     go({ ...START, view: state.view === "op" ? "overview" : state.view, run: name });
   return (
@@ -49,33 +56,10 @@ function RunChoice({ runs }: { runs: RunInfo[] }) {
         {runs.map((run) => (
           <option key={run.name} value={run.name}>
             {run.name === "." ? "(log folder)" : run.name}
-            {status.has(run.name) ? ` – ${status.get(run.name)}` : ""}
+            {verdicts.has(run.name) ? ` – ${verdicts.get(run.name)?.status}` : ""}
           </option>
         ))}
       </select>
     </label>
   );
-}
-
-/** The verdict on each run, asked for one after the other so that the open page comes first. */
-export function useStatuses(runs: RunInfo[]): Map<string, Status> {
-  const { source, version } = useApp();
-  const [known, setKnown] = useState(new Map<string, Status>());
-  const names = runs.filter((run) => run.sessions.some((s) => s.records > 0)).map((run) => run.name);
-  const list = JSON.stringify(names);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: `version` stands for the data behind the answers.
-  useEffect(() => {
-    let wanted = true;
-    (async () => {
-      for (const run of JSON.parse(list) as string[]) {
-        const answer = await source.get<RunVerdict>("verdict", { run }).catch(() => null);
-        if (!wanted) return;
-        if (answer) setKnown((before) => new Map(before).set(run, answer.verdict.status));
-      }
-    })();
-    return () => {
-      wanted = false;
-    };
-  }, [list, source, version]);
-  return known;
 }

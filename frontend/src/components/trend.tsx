@@ -6,7 +6,7 @@ import type { OpPage } from "../model/api";
 import { headroomSeries } from "../model/trend";
 import { useWidth } from "./use_width";
 
-const HEIGHT = 220;
+const HEIGHT = 200;
 
 /** Bits left above the largest and below the smallest magnitude, step by step; a click shows that step. */
 export function Trend({ page }: { page: OpPage }) {
@@ -16,19 +16,20 @@ export function Trend({ page }: { page: OpPage }) {
   const format = page.formats[page.op.dtype];
 
   useEffect(() => {
-    if (width === 0 || target.current === null || format === undefined) return;
-    let plot = draw(target.current);
-    function draw(element: HTMLDivElement) {
-      const series = headroomSeries(page.trend, page.formats[page.op.dtype]);
+    const element = target.current;
+    if (width === 0 || element === null || format === undefined) return;
+    const draw = () => {
+      const choose = (step: number) => go({ step }, "replace");
       return new uPlot(
-        options(element, width, (step) => go({ step }, "replace")),
-        series,
+        options(element, width, page.step, choose),
+        headroomSeries(page.trend, format),
         element,
       );
-    }
+    };
+    let plot = draw();
     const stop = onThemeChange(document.documentElement, () => {
       plot.destroy();
-      if (target.current) plot = draw(target.current);
+      plot = draw();
     });
     return () => {
       stop();
@@ -39,48 +40,94 @@ export function Trend({ page }: { page: OpPage }) {
   if (format === undefined) return <p class="muted">{page.op.dtype} is not a floating-point format.</p>;
   return (
     <div ref={ref}>
-      <div ref={target} class="trend" role="img" aria-label={trendSummary(page)} />
+      <div ref={target} class="trend" role="img" aria-label={summary(page, format.max_exp)} />
+      <ul class="legend">
+        <li>
+          <svg width={26} height={10} aria-hidden="true">
+            <path class="line-over" d="M1 5H25" />
+          </svg>{" "}
+          bits from the largest magnitude to overflow
+        </li>
+        <li>
+          <svg width={26} height={10} aria-hidden="true">
+            <path class="line-under" d="M1 5H25" />
+          </svg>{" "}
+          bits from the smallest magnitude to subnormal
+        </li>
+      </ul>
     </div>
   );
 }
 
-function trendSummary(page: OpPage): string {
+function summary(page: OpPage, top: number): string {
   const last = page.trend.max_exp.findLast((e) => e !== null);
-  const format = page.formats[page.op.dtype];
-  if (last == null || format === undefined) return "No finite value was measured.";
-  return `At the last step with finite values, ${format.max_exp - last} bits were left before overflow.`;
+  if (last == null) return "No finite value was measured.";
+  return `At the last step with finite values, ${top - last} bits were left before overflow.`;
 }
 
-function options(element: HTMLElement, width: number, pick: (step: number) => void): uPlot.Options {
+function options(
+  element: HTMLElement,
+  width: number,
+  step: number,
+  pick: (step: number) => void,
+): uPlot.Options {
   const style = getComputedStyle(element);
   const color = (name: string) => style.getPropertyValue(name).trim();
   const axis = {
     stroke: color("--muted"),
+    font: `12px ${style.fontFamily}`,
     grid: { stroke: color("--line"), width: 1 },
     ticks: { show: false },
   };
   return {
     width,
     height: HEIGHT,
-    legend: { live: true },
-    scales: { x: { time: false }, y: { range: (_, min, max) => [Math.min(0, min), Math.max(8, max)] } },
+    padding: [10, 8, 0, 0],
+    legend: { show: false },
+    scales: {
+      x: { time: false },
+      y: { range: (_, min, max) => [Math.min(0, min), Math.max(8, max) * 1.05] },
+    },
     axes: [
-      { ...axis, label: "step", labelSize: 20 },
-      { ...axis, label: "bits", labelSize: 18, size: 42 },
+      { ...axis, size: 26 },
+      { ...axis, size: 40 },
     ],
     series: [
-      { label: "step" },
-      { label: "to overflow", stroke: color("--accent"), width: 2, points: { show: false } },
-      { label: "to underflow", stroke: color("--second"), width: 1.5, dash: [5, 4], points: { show: false } },
+      {},
+      { stroke: color("--accent"), width: 2, points: { show: false } },
+      { stroke: color("--second"), width: 1.5, dash: [5, 4], points: { show: false } },
     ],
     hooks: {
-      init: [
-        (plot) =>
-          plot.over.addEventListener("click", () => {
-            const step = plot.data[0][plot.cursor.idx ?? -1];
-            if (step !== undefined) pick(step);
-          }),
-      ],
+      ready: [(plot) => plot.over.addEventListener("click", () => pickAtCursor(plot, pick))],
+      draw: [(plot) => drawLimits(plot, step, color("--error"), color("--text"))],
     },
   };
+}
+
+function pickAtCursor(plot: uPlot, pick: (step: number) => void): void {
+  const step = plot.data[0][plot.cursor.idx ?? -1];
+  if (step !== undefined) pick(step);
+}
+
+/** The line no headroom is left below, and the step the page shows. */
+function drawLimits(plot: uPlot, step: number, limit: string, marker: string): void {
+  const { ctx, bbox } = plot;
+  const zero = plot.valToPos(0, "y", true);
+  const x = plot.valToPos(step, "x", true);
+  ctx.save();
+  ctx.setLineDash([]);
+  ctx.lineWidth = devicePixelRatio * 1.5;
+  ctx.strokeStyle = limit;
+  ctx.beginPath();
+  ctx.moveTo(bbox.left, zero);
+  ctx.lineTo(bbox.left + bbox.width, zero);
+  ctx.stroke();
+  ctx.strokeStyle = marker;
+  ctx.lineWidth = devicePixelRatio;
+  ctx.setLineDash([3 * devicePixelRatio, 3 * devicePixelRatio]);
+  ctx.beginPath();
+  ctx.moveTo(x, bbox.top);
+  ctx.lineTo(x, bbox.top + bbox.height);
+  ctx.stroke();
+  ctx.restore();
 }

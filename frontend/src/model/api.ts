@@ -197,3 +197,75 @@ export const MARK = {
   SUBNORMAL: 32,
   ABSORBED: 64,
 } as const;
+
+export interface MapRow {
+  /** Positions first to last - 1 of the map's order of tensors. */
+  first: number;
+  last: number;
+  group: string;
+  groups: number;
+  last_group: string;
+  /** Null where the row stands for several tensors. */
+  op: OpRef | null;
+}
+
+/** over, under and marks are base64 of uint8 [rows, columns]; a headroom is bits + 1, 0 where unknown. */
+export interface HealthMap {
+  run: string;
+  session: string;
+  total_rows: number;
+  rows_shown: [number, number];
+  rows: MapRow[];
+  columns: [first_step: number, last_step: number][];
+  over: string;
+  under: string;
+  marks: string;
+}
+
+export interface FoundOps {
+  total: number;
+  ops: OpRef[];
+}
+
+export interface LayerKind {
+  tensors: number;
+  dtypes: string[];
+  max_exp: (number | null)[];
+  nonfinite: boolean[];
+  highest: number | null;
+  lowest: number | null;
+}
+
+export type KindName = "activations" | "gradients" | "weights" | "updates";
+
+export interface Layers {
+  run: string;
+  session: string;
+  total: number;
+  first: number;
+  steps: number[];
+  formats: Record<string, FloatFormat>;
+  layers: { name: string; kinds: Partial<Record<KindName, LayerKind>> }[];
+}
+
+export interface ComparedOp {
+  op: OpRef;
+  twin: OpRef;
+  step: number;
+  reason: "scale" | "nonfinite";
+  here: Measure | null;
+  there: Measure | null;
+}
+
+export interface Comparison {
+  run: string;
+  against: string;
+  verdicts: [Verdict, Verdict];
+  formats: Record<string, FloatFormat>;
+  aligned: number;
+  only_here: number;
+  only_there: number;
+  common_steps: number;
+  parted: number;
+  ops: ComparedOp[];
+}

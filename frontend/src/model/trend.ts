@@ -5,8 +5,7 @@ import type { FloatFormat, Trend } from "./api";
 type Series = (number | null)[];
 
 /** Steps, bits below overflow, and bits above underflow, as uPlot takes them. */
-export function headroomSeries(trend: Trend, format: FloatFormat | undefined): [number[], Series, Series] {
-  if (format === undefined) return [[], [], []];
+export function headroomSeries(trend: Trend, format: FloatFormat): [number[], Series, Series] {
   return [
     trend.steps,
     trend.max_exp.map((e) => (e === null ? null : format.max_exp - e)),

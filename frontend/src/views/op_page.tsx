@@ -1,4 +1,6 @@
-import { CertaintyTag, Chain, FixAdvice } from "../components/finding_parts";
+import { EventsTable } from "../components/events_table";
+import { CertaintyTag, Chain, CopyMarkdown, FixAdvice } from "../components/finding_parts";
+import { Heat } from "../components/heat";
 import { Icon, SEVERITY_NAME } from "../components/icons";
 import { Neighbours } from "../components/neighbours";
 import { NumbersTable } from "../components/numbers_table";
@@ -25,9 +27,6 @@ export function OpPageView() {
   return (
     <>
       <OpHead page={value} />
-      {value.findings.map((finding) => (
-        <OpFinding key={finding.rule} finding={finding} />
-      ))}
       <section class="card" aria-labelledby="ruler-title">
         <header class="card-head">
           <h2 id="ruler-title">Operands and result</h2>
@@ -37,14 +36,27 @@ export function OpPageView() {
         <RulerLegend />
         <NumbersTable page={value} />
       </section>
+      {value.findings.map((finding) => (
+        <OpFinding key={finding.rule} finding={finding} />
+      ))}
+      <div class="columns">
+        <section class="card" aria-labelledby="source-title">
+          <h2 id="source-title">Source</h2>
+          <Stack frames={value.op.frames} />
+        </section>
+        <section class="card" aria-labelledby="events-title">
+          <h2 id="events-title">Events</h2>
+          <EventsTable page={value} />
+        </section>
+      </div>
       <div class="columns">
         <section class="card" aria-labelledby="trend-title">
           <h2 id="trend-title">Headroom over the steps</h2>
           <Trend page={value} />
         </section>
-        <section class="card" aria-labelledby="source-title">
-          <h2 id="source-title">Source</h2>
-          <Stack frames={value.op.frames} />
+        <section class="card" aria-labelledby="heat-title">
+          <h2 id="heat-title">Magnitudes over the steps</h2>
+          <Heat page={value} />
         </section>
       </div>
       <Neighbours page={value} />
@@ -86,6 +98,9 @@ function OpFinding({ finding }: { finding: Finding }) {
           {finding.forecast && <p class="forecast">{finding.forecast}</p>}
         </div>
         <CertaintyTag certainty={finding.certainty} />
+        <span class="finding-tools">
+          <CopyMarkdown finding={finding} />
+        </span>
       </header>
       <div class="finding-body">
         {finding.why.length > 0 && (

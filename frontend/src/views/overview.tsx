@@ -1,15 +1,16 @@
 import { EvidenceRuler } from "../components/evidence";
-import { CertaintyTag, Chain, FixAdvice } from "../components/finding_parts";
+import { CertaintyTag, Chain, CopyMarkdown, FixAdvice } from "../components/finding_parts";
 import { Icon, SEVERITY_NAME, STATUS_SHAPE } from "../components/icons";
 import { Link, OpLink, opState } from "../components/link";
+import { RunList } from "../components/run_list";
 import { SourceLine } from "../components/source_line";
 import { EmptyState, Failure, Waiting } from "../components/states";
 import { useAnswer, useApp } from "../context";
-import type { Finding, Overview, Verdict } from "../model/api";
+import type { Finding, Overview, RunInfo, Verdict } from "../model/api";
 import { baseName, count, plural, stepRange } from "../model/format";
 
 /** The first look: how the run is doing, what is wrong, why, and how to mend it, without a click. */
-export function OverviewView() {
+export function OverviewView({ runs }: { runs: RunInfo[] }) {
   const { state } = useApp();
   const { value, error } = useAnswer<Overview>("overview", { run: state.run, session: state.session });
   if (error) return <Failure error={error} />;
@@ -22,6 +23,7 @@ export function OverviewView() {
       <Remarks overview={value} />
       {worst ? <MainFinding finding={worst} /> : <AllWell overview={value} />}
       {others.length > 0 && <OtherFindings findings={others} />}
+      {runs.length > 1 && <RunList runs={runs} />}
       <Facts overview={value} />
     </>
   );
@@ -123,24 +125,17 @@ function AllWell({ overview }: { overview: Overview }) {
 function MainFinding({ finding }: { finding: Finding }) {
   return (
     <article class={`card finding finding-${finding.severity}`} aria-labelledby="main-finding">
-      <FindingHead finding={finding} id="main-finding" />
+      <header class="finding-head">
+        <h2 id="main-finding">{finding.title}</h2>
+        <CertaintyTag certainty={finding.certainty} />
+        <span class="finding-tools">
+          <CopyMarkdown finding={finding} />
+        </span>
+      </header>
+      {finding.forecast && <p class="forecast">{finding.forecast}</p>}
       <FindingBody finding={finding} />
       <EvidenceRuler finding={finding} />
     </article>
-  );
-}
-
-function FindingHead({ finding, id }: { finding: Finding; id?: string }) {
-  return (
-    <header class="finding-head">
-      <Icon shape={finding.severity} size={20} label={SEVERITY_NAME[finding.severity]} />
-      <div>
-        <h2 id={id}>{finding.title}</h2>
-        <p>{finding.summary}</p>
-        {finding.forecast && <p class="forecast">{finding.forecast}</p>}
-      </div>
-      <CertaintyTag certainty={finding.certainty} />
-    </header>
   );
 }
 
@@ -190,12 +185,15 @@ function OtherFindings({ findings }: { findings: Finding[] }) {
                 </span>
                 <span class="finding-when">{stepRange(finding.first_step, finding.last_step)}</span>
               </summary>
-              <p class="finding-summary">{finding.summary}</p>
+              <p class="finding-summary">
+                {finding.summary} {finding.forecast}
+              </p>
               <FindingBody finding={finding} />
-              <p>
+              <p class="finding-tools">
                 <Link class="button" to={opState(finding.op, finding.first_step)}>
                   Show the evidence
                 </Link>
+                <CopyMarkdown finding={finding} />
               </p>
             </details>
           </li>

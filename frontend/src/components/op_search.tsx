@@ -1,0 +1,55 @@
+import { useState } from "preact/hooks";
+import { useAnswer, useApp } from "../context";
+import type { FoundOps } from "../model/api";
+import { plural } from "../model/format";
+import { Link, OpName, opState } from "./link";
+
+/** Goes to an op by its type, name, layer, variable or source line. */
+export function OpSearch() {
+  const { state, source } = useApp();
+  const [query, setQuery] = useState("");
+  const { value } = useAnswer<FoundOps>(query ? "ops" : null, {
+    run: state.run,
+    session: state.session,
+    query,
+  });
+  if (!source.live) return null;
+  return (
+    // biome-ignore lint/a11y/noStaticElementInteractions: Escape works anywhere inside.
+    <div
+      class="search"
+      onKeyDown={(event) => event.key === "Escape" && setQuery("")}
+      onClick={(event) => event.target instanceof HTMLAnchorElement && setQuery("")}
+    >
+      <input
+        type="search"
+        placeholder="Find an op or line"
+        aria-label="Find an op by type, name, layer or source line"
+        value={query}
+        onInput={(event) => setQuery(event.currentTarget.value)}
+      />
+      {query && value && (
+        <div class="search-results">
+          <p class="muted" role="status">
+            {plural(value.total, "op")} found
+          </p>
+          <ul>
+            {value.ops.map((op) => (
+              <li key={op.key}>
+                <Link to={opState(op, null)}>
+                  <OpName op={op} />
+                </Link>
+                {op.source && (
+                  <small class="muted">
+                    {" "}
+                    {op.source.file.split("/").pop()}:{op.source.line}
+                  </small>
+                )}
+              </li>
+            ))}
+          </ul>
+        </div>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,30 @@
+import type { RunInfo } from "../model/api";
+import { START } from "../model/link";
+import { Icon, STATUS_SHAPE } from "./icons";
+import { Link } from "./link";
+import { useVerdicts } from "./use_verdicts";
+
+/** All runs of the log folder with their verdicts. */
+export function RunList({ runs }: { runs: RunInfo[] }) {
+  const verdicts = useVerdicts(runs);
+  return (
+    <section class="card" aria-labelledby="all-runs">
+      <h2 id="all-runs">All runs</h2>
+      <ul class="run-list">
+        {runs.map((run) => {
+          const verdict = verdicts.get(run.name);
+          return (
+            <li key={run.name}>
+              <Icon
+                shape={verdict ? STATUS_SHAPE[verdict.status] : "pending"}
+                label={verdict ? verdict.status : "not looked at yet"}
+              />
+              <Link to={{ ...START, run: run.name }}>{run.name}</Link>
+              <span class="muted">{verdict?.text}</span>
+            </li>
+          );
+        })}
+      </ul>
+    </section>
+  );
+}

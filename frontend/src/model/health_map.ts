@@ -1,0 +1,121 @@
+/** The health map's cells: what they say, how they are coloured, how a cursor moves over them. */
+
+import { type HealthMap, MARK, type MapRow } from "./api";
+import { unpack } from "./bytes";
+import { plural, stepRange } from "./format";
+import { markNames } from "./marks";
+
+export type Metric = "over" | "under";
+
+/** Least bits of each level of headroom, from the most alarming to the calm one. */
+export const LEVELS = [0, 2, 4, 8, 16] as const;
+
+export interface Cell {
+  /** Null where nothing finite was measured. */
+  bits: number | null;
+  marks: number;
+}
+
+/** The answer with its cells unpacked. */
+export class MapCells {
+  readonly rows: number;
+  readonly columns: number;
+  private readonly bits: Record<Metric, Uint8Array>;
+  private readonly marks: Uint8Array;
+
+  constructor(readonly map: HealthMap) {
+    this.rows = map.rows.length;
+    this.columns = map.columns.length;
+    this.bits = { over: unpack(map.over), under: unpack(map.under) };
+    this.marks = unpack(map.marks);
+  }
+
+  cell(row: number, column: number, metric: Metric): Cell {
+    const at = row * this.columns + column;
+    const packed = this.bits[metric][at] ?? 0;
+    return { bits: packed === 0 ? null : packed - 1, marks: this.marks[at] ?? 0 };
+  }
+
+  /** The least headroom of a row and all that happened in it. */
+  worst(row: number, metric: Metric): Cell {
+    const out: Cell = { bits: null, marks: 0 };
+    for (let column = 0; column < this.columns; column++) {
+      const { bits, marks } = this.cell(row, column, metric);
+      if (bits !== null && (out.bits === null || bits < out.bits)) out.bits = bits;
+      out.marks |= marks;
+    }
+    return out;
+  }
+}
+
+/** Where rows lie, in pixels: tensors stand below a line that names their group. */
+export interface MapLayout {
+  heads: { top: number; name: string }[];
+  tops: number[];
+  height: number;
+}
+
+export const ROW_HEIGHT = 18;
+const HEAD_HEIGHT = 24;
+
+export function layoutOf(rows: readonly MapRow[]): MapLayout {
+  const layout: MapLayout = { heads: [], tops: [], height: 0 };
+  rows.forEach((row, i) => {
+    if (row.op && row.group !== rows[i - 1]?.group) {
+      layout.heads.push({ top: layout.height, name: row.group });
+      layout.height += HEAD_HEIGHT;
+    }
+    layout.tops.push(layout.height);
+    layout.height += ROW_HEIGHT;
+  });
+  return layout;
+}
+
+/** The row at a height; at a group's name, the group's first. */
+export function rowAt(layout: MapLayout, y: number): number {
+  const row = layout.tops.findIndex((top) => y < top + ROW_HEIGHT);
+  return row < 0 ? layout.tops.length - 1 : row;
+}
+
+/** Index into LEVELS; null where there is nothing to colour. Infinity leaves no headroom. */
+export function levelOf({ bits, marks }: Cell, metric: Metric): number | null {
+  if (metric === "over" && marks & MARK.INF) return 0;
+  if (bits === null) return null;
+  return LEVELS.findLastIndex((least) => bits >= least);
+}
+
+export function levelName(level: number): string {
+  const next = LEVELS[level + 1];
+  return next === undefined ? `${LEVELS[level]} bits and more` : `${LEVELS[level]}–${next - 1} bits`;
+}
+
+const LIMIT_NAME: Record<Metric, string> = { over: "below overflow", under: "above underflow" };
+
+/** A row in one line: an op, a group, or a range of groups. */
+export function rowName(row: MapRow): string {
+  if (row.op) return `${row.op.op_type} ${row.op.name}`;
+  const tensors = plural(row.last - row.first, "tensor");
+  if (row.groups === 1) return `${row.group} (${tensors})`;
+  return `${row.group} … ${row.last_group} (${plural(row.groups, "group")}, ${tensors})`;
+}
+
+/** A cell in words, for the readout and for screen readers. */
+export function cellText(map: HealthMap, row: number, column: number, cell: Cell, metric: Metric): string {
+  const [first, last] = map.columns[column] ?? [0, 0];
+  const parts = [
+    cell.bits === null ? "no finite value" : `${plural(cell.bits, "bit")} ${LIMIT_NAME[metric]}`,
+  ];
+  if (!(cell.marks & MARK.MEASURED)) parts[0] = "not measured";
+  const happened = markNames(cell.marks);
+  if (happened) parts.push(happened);
+  const shown = map.rows[row];
+  return `${shown ? rowName(shown) : ""}, ${stepRange(first, last)}: ${parts.join("; ")}`;
+}
+
+/** A half-open range as a link carries it, "120-180"; null for anything else. */
+export function parseRange(text: string | undefined): [number, number] | null {
+  const match = /^(-?\d{1,15})-(-?\d{1,15})$/.exec(text ?? "");
+  if (!match) return null;
+  const range: [number, number] = [Number(match[1]), Number(match[2])];
+  return range[0] < range[1] ? range : null;
+}

@@ -1,0 +1,48 @@
+/** A finding as Markdown, ready to be pasted into an issue. */
+
+import type { Finding } from "./api";
+import { stepRange } from "./format";
+
+export function findingMarkdown(finding: Finding, run: string, link: string): string {
+  const { op, fix } = finding;
+  const lines = [
+    `### ${finding.title} (${finding.severity}, ${finding.certainty})`,
+    "",
+    finding.summary,
+    "",
+    `- Op: \`${op.op_type}\` ${code(op.name)}${op.layer ? `, layer ${code(op.layer)}` : ""}, ${op.dtype}`,
+    `- Run: ${code(run)}, ${stepRange(finding.first_step, finding.last_step)}`,
+  ];
+  if (op.source) {
+    lines.splice(
+      5,
+      0,
+      `- Source: ${code(`${op.source.file}:${op.source.line}`)} in ${code(op.source.function)}`,
+    );
+  }
+  if (op.source?.text) lines.push("", fenced("python", op.source.text));
+  if (finding.why.length) {
+    lines.push("", "**Why**", "", ...finding.why.map((hop, i) => `${i + 1}. ${hop.text} (step ${hop.step})`));
+  }
+  lines.push("", "**Fix**", "", fix.text);
+  if (fix.before || fix.after) {
+    lines.push("", fenced("diff", [...prefixed("-", fix.before), ...prefixed("+", fix.after)].join("\n")));
+  }
+  if (finding.forecast) lines.push("", finding.forecast);
+  lines.push("", `[Open in TensorBoard](${link})`, "");
+  return lines.join("\n");
+}
+
+function prefixed(sign: string, text: string): string[] {
+  return text ? text.split("\n").map((line) => `${sign} ${line}`) : [];
+}
+
+/** Inline code, whatever backticks the text holds itself. */
+function code(text: string): string {
+  return text.includes("`") ? `\`\` ${text} \`\`` : `\`${text}\``;
+}
+
+function fenced(language: string, text: string): string {
+  const fence = text.includes("```") ? "````" : "```";
+  return `${fence}${language}\n${text}\n${fence}`;
+}

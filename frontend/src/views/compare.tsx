@@ -1,0 +1,164 @@
+import { Icon, STATUS_SHAPE } from "../components/icons";
+import { OpLink } from "../components/link";
+import { RangeBar } from "../components/range_bar";
+import { EmptyState, Failure, Waiting } from "../components/states";
+import { useAnswer, useApp } from "../context";
+import type { ComparedOp, Comparison, RunInfo } from "../model/api";
+import { plural } from "../model/format";
+import { dataDomain } from "../model/ruler";
+
+const BAR = 200;
+
+/** Two runs: how each is doing, and the ops where they part, the first first. */
+export function CompareView({ runs }: { runs: RunInfo[] }) {
+  const { state, go } = useApp();
+  const others = runs.filter((run) => run.name !== state.run);
+  if (others.length === 0) {
+    return (
+      <EmptyState title="There is nothing to compare with">
+        <p>Log another run into the same log folder, for example with another precision, or after a fix.</p>
+      </EmptyState>
+    );
+  }
+  return (
+    <section class="card" aria-labelledby="compare-title">
+      <header class="card-head">
+        <h1 id="compare-title">Compare {state.run}</h1>
+        <label>
+          with{" "}
+          <select
+            value={state.against ?? ""}
+            onChange={(e) => go({ against: e.currentTarget.value || null })}
+          >
+            <option value="">choose a run</option>
+            {others.map((run) => (
+              <option key={run.name} value={run.name}>
+                {run.name}
+              </option>
+            ))}
+          </select>
+        </label>
+      </header>
+      {state.against === null ? <p class="muted">Choose a run to compare with.</p> : <Compared />}
+    </section>
+  );
+}
+
+function Compared() {
+  const { state } = useApp();
+  const { value, error } = useAnswer<Comparison>("compare", {
+    run: state.run,
+    session: state.session,
+    against: state.against,
+  });
+  if (error) return <Failure error={error} />;
+  if (value === null) return <Waiting what="Aligning the ops" />;
+  const [here, there] = value.verdicts;
+  return (
+    <>
+      <ul class="verdicts">
+        {[
+          { name: value.run, verdict: here },
+          { name: value.against, verdict: there },
+        ].map(({ name, verdict }) => (
+          <li key={name}>
+            <Icon shape={STATUS_SHAPE[verdict.status]} label={verdict.status} />
+            <p>
+              <b>{name}</b> {verdict.text}
+            </p>
+          </li>
+        ))}
+      </ul>
+      <p class="muted">
+        {plural(value.aligned, "op")} in both, {value.only_here} only in {value.run}, {value.only_there} only
+        in {value.against}; {plural(value.common_steps, "common step")}.
+      </p>
+      {value.ops.length > 0 ? <PartedOps comparison={value} /> : <Together comparison={value} />}
+    </>
+  );
+}
+
+function Together({ comparison }: { comparison: Comparison }) {
+  return (
+    <p>
+      {comparison.common_steps === 0
+        ? "The two runs have no measured step in common."
+        : "They never part: no op differs by 4 bits or more, or in NaN and ∞."}
+    </p>
+  );
+}
+
+function PartedOps({ comparison }: { comparison: Comparison }) {
+  const [first] = comparison.ops;
+  return (
+    <>
+      <p class="parting">
+        They part first at step {first?.step}
+        {first && (
+          <>
+            : <OpLink op={first.op} step={first.step} />
+          </>
+        )}
+        .
+      </p>
+      <div class="scroll">
+        <table class="table">
+          <thead>
+            <tr>
+              <th scope="col" class="number">
+                Step
+              </th>
+              <th scope="col">Op</th>
+              <th scope="col">Range in {comparison.run}</th>
+              <th scope="col">Range in {comparison.against}</th>
+              <th scope="col">Difference</th>
+            </tr>
+          </thead>
+          <tbody>
+            {comparison.ops.map((op) => (
+              <PartedOp key={op.op.key} comparison={comparison} op={op} />
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {comparison.parted > comparison.ops.length && (
+        <p class="muted">and {comparison.parted - comparison.ops.length} more that part later.</p>
+      )}
+    </>
+  );
+}
+
+function PartedOp({ comparison, op }: { comparison: Comparison; op: ComparedOp }) {
+  const formats = [comparison.formats[op.op.dtype], comparison.formats[op.twin.dtype]] as const;
+  const domain = dataDomain([
+    { measure: op.here, format: formats[0] },
+    { measure: op.there, format: formats[1] },
+  ]);
+  return (
+    <tr>
+      <td class="number">{op.step}</td>
+      <th scope="row">
+        <OpLink op={op.op} step={op.step} />
+        {op.op.source && (
+          <small class="muted">
+            {" "}
+            {op.op.source.file.split("/").pop()}:{op.op.source.line}
+          </small>
+        )}
+      </th>
+      <td>
+        <RangeBar measure={op.here} format={formats[0]} domain={domain} width={BAR} />
+      </td>
+      <td>
+        <RangeBar measure={op.there} format={formats[1]} domain={domain} width={BAR} />
+      </td>
+      <td class="nowrap">{difference(op)}</td>
+    </tr>
+  );
+}
+
+function difference({ reason, here, there }: ComparedOp): string {
+  if (reason === "nonfinite") return "NaN or ∞ in one only";
+  const bits = (here?.max_exp ?? 0) - (there?.max_exp ?? 0);
+  return `${plural(Math.abs(bits), "bit")} ${bits > 0 ? "larger" : "smaller"}`;
+}
