@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from tb_numstab.analysis.columns import OneRow
 from tb_numstab.analysis.finding import Hop
 from tb_numstab.analysis.graph import OpGraph
 from tb_numstab.analysis.narrate import called, place
-from tb_numstab.analysis.rules.rule import explain
+from tb_numstab.analysis.ops import Ops
 from tb_numstab.schema.columns import Row
+from tb_numstab.schema.ops import OpSite
 
 MAX_HOPS = 4
 
@@ -78,20 +81,24 @@ _CAUSES: dict[str, tuple[Cause, ...]] = {
             "x.zero",
         ),
         Cause(("sum", "mean"), lambda x, y, out: x.zero > 0, "{op} added up nothing but zeros", "x.zero"),
+        Cause(
+            ("add",),
+            lambda x, y, out: y.size == 1 and y.zero == 1,
+            "the epsilon that {op} adds is itself 0 in {f.name}, whose smallest number is {f.min_subnormal:.2g}",
+            "x.zero",
+        ),
         Cause(("add",), _always, "{op} added up to 0: {out.zero:,.0f} of {out.size:,.0f}", "x.zero"),
     ),
     "negative": (
         Cause(
             ("sub",),
             lambda x, y, out: out.negative > 0,
-            "{op} subtracted up to 2^{y.max_exp:.0f} from values up to 2^{x.max_exp:.0f}; rounding alone can make "
+            "{op} subtracted up to {y.top} from values up to {x.top}; rounding alone can make "
             "a difference of equals negative",
         ),
     ),
-    "large": (
-        Cause((), lambda x, y, out: out.max_exp > 0, "{op} reached 2^{out.max_exp:.0f} (largest {out.magnitude:.4g})"),
-    ),
-    "small": (Cause((), _always, "{op} goes down to 2^{out.min_exp:.0f}"),),
+    "large": (Cause((), lambda x, y, out: out.max_exp > 4, "{op} reached {out.top} (largest {out.magnitude:.4g})"),),
+    "small": (Cause((), _always, "{op} goes down to {out.bottom}"),),
     "low": (Cause((), _always, "{op} goes down to {out.min:.4g}"),),
     "neg_inf": (
         Cause(("select", "add"), lambda x, y, out: out.neg_inf > 0, "{op} put in {out.neg_inf:,.0f} -Inf as a mask"),
@@ -112,7 +119,11 @@ def causes(graph: OpGraph, table: Row, step: int, slot: int, blame: str) -> tupl
     hops: list[Hop] = []
     while blame and len(hops) < MAX_HOPS:
         operand, _, wanted = blame.partition(".")
-        slot = int((graph.x if operand == "x" else graph.y)[slot])
+        x, y = int(graph.x[slot]), int(graph.y[slot])
+        if operand == "larger":
+            slot = y if y >= 0 and not _max_exp(table, x) >= _max_exp(table, y) else x
+        else:
+            slot = x if operand == "x" else y
         if slot < 0:
             break
         text, blame = _reason(graph, table, slot, wanted)
@@ -121,15 +132,25 @@ def causes(graph: OpGraph, table: Row, step: int, slot: int, blame: str) -> tupl
     return tuple(hops)
 
 
+def _max_exp(table: Row, slot: int) -> float:
+    return OneRow(table[slot] if slot >= 0 else None).max_exp
+
+
+def _given(site: OpSite, out: OneRow, wanted: str) -> str:
+    """What data, a literal or a variable holds."""
+    if wanted == "zero":
+        return f"{called(site)} holds {out.zero:,.0f} zeros"
+    return f"{called(site)} ranges from {out.min:.4g} to {out.max:.4g}" if out.nonzero > 0 else ""
+
+
 def _reason(graph: OpGraph, table: Row, slot: int, wanted: str) -> tuple[str, str]:
     """Why a slot has a property, and whom to ask next."""
     site = graph.sites[slot]
     x, y = (OneRow(table[s] if s >= 0 else None) for s in (int(graph.x[slot]), int(graph.y[slot])))
     out = OneRow(table[slot])
     if not site.inputs:
-        value = f"{out.min:.4g} to {out.max:.4g}"
-        return f"{called(site)} holds {out.zero:,.0f} zeros" if wanted == "zero" else f"{called(site)}: {value}", ""
+        return _given(site, out, wanted), ""
     for cause in _CAUSES.get(wanted, ()):
         if (not cause.families or graph.family(slot) in cause.families) and cause.holds(x, y, out):
-            return explain(cause.text, graph, table, slot)[0], cause.next
+            return Ops.of(graph, table, np.array([slot])).explain(cause.text, 0)[0], cause.next
     return "", ""

@@ -61,6 +61,13 @@ class Columns:
             return self.max - self.min
 
 
+class Power(float):
+    """An exponent that prints as the power of two it stands for."""
+
+    def __format__(self, spec: str) -> str:
+        return "an unmeasured size" if math.isnan(self) else f"2^{float(self):.0f}"
+
+
 class OneRow:
     """One slot's row for a sentence: every column, and every property of Columns, as a float."""
 
@@ -70,7 +77,12 @@ class OneRow:
     def __getattr__(self, name: str) -> float:
         return float(getattr(self._columns, name)[0])
 
+    @property
+    def top(self) -> Power:
+        """The binade of the largest finite magnitude."""
+        return Power(self.max_exp)
 
-def count(value: float) -> str:
-    """A count for a sentence: 1,234, or "some" where it is not known."""
-    return "some" if math.isnan(value) else f"{value:,.0f}"
+    @property
+    def bottom(self) -> Power:
+        """The binade of the smallest non-zero finite magnitude."""
+        return Power(self.min_exp)

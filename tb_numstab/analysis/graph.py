@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -16,6 +17,9 @@ from tb_numstab.schema.record import StepRecord
 
 Mask = NDArray[np.bool_]
 Slots = NDArray[np.int64]
+
+MAX_LINKS = 4
+"""Slots a value may pass and still count as the same value: clips, guards, masks."""
 
 
 class OpGraph:
@@ -113,23 +117,53 @@ class OpGraph:
         targets, start = self._by_source
         return targets[start[slot] : start[slot + 1]]
 
-    def feeding(self, targets: Mask, through: Mask, links: int) -> Mask:
-        """Slots whose value reaches a target over at most ``links`` slots of ``through``.
+    def feeding(self, targets: Mask, through: Mask, links: int = MAX_LINKS) -> Mask:
+        """Slots whose value reaches a target, bool [N]; the targets themselves are among them.
 
         Args:
-          targets: bool [N]. A target itself is in the result.
-          through: bool [N], slots the value may pass.
+          targets: bool [N].
+          through: bool [N], slots the value may pass on its way; a target may be one of them.
           links: how many of them at most.
         """
-        found = targets.copy()
-        front = targets
+        found, front = targets.copy(), targets
         for _ in range(links):
-            passed = front & through
-            front = self.as_mask(self.edge_source[passed[self.edge_target]]) & ~found
+            front = self.as_mask(self.edge_source[(front & through)[self.edge_target]]) & ~found
             if not front.any():
                 break
             found |= front
         return found
+
+    def carrying(self, sources: Mask, through: Mask, links: int = MAX_LINKS) -> Mask:
+        """Slots that hand on a source's value, bool [N]: the sources, and what lies behind in ``through``."""
+        found, front = sources.copy(), sources
+        for _ in range(links):
+            front = self.as_mask(self.edge_target[front[self.edge_source]]) & through & ~found
+            if not front.any():
+                break
+            found |= front
+        return found
+
+    @cached_property
+    def updates(self) -> Updates:
+        """The updates of variables by a change."""
+        found = [u for slot in self.members("update") if (u := self._update(int(slot))) is not None]
+        return Updates(*(np.array([u[k] for u in found], np.int64) for k in range(4)))
+
+    def _update(self, slot: int) -> tuple[int, int, int, int] | None:
+        """(slot, old value, change, total) of an update; None where the change is not known."""
+        x, y = int(self.x[slot]), int(self.y[slot])
+        if self.sites[slot].op_type != "AssignVariableOp":
+            return (slot, x, y, slot) if y >= 0 else None
+        if y < 0 or self._families[y] not in ("add", "sub"):
+            return None
+        for old, change in ((int(self.x[y]), int(self.y[y])), (int(self.y[y]), int(self.x[y]))):
+            if old >= 0 and change >= 0 and self._holds_variable(old, self.sites[slot].variable):
+                return slot, old, change, y
+        return None
+
+    def _holds_variable(self, slot: int, variable: str) -> bool:
+        site = self.sites[slot]
+        return site.role in (Role.VARIABLE, Role.UPDATE) and site.variable == variable
 
     @cached_property
     def constants(self) -> tuple[Slots, Row]:
@@ -144,6 +178,23 @@ class OpGraph:
         slots, rows = self.constants
         table[slots] = rows
         return table
+
+
+@dataclass(frozen=True)
+class Updates:
+    """Updates of variables by a change, int64 [n] each.
+
+    Attributes:
+      slots: the assignment ops.
+      old: the value before, -1 where it was not measured.
+      change: what is added or subtracted.
+      total: where the sum was measured: the assignment itself, or the sum it assigns.
+    """
+
+    slots: Slots
+    old: Slots
+    change: Slots
+    total: Slots
 
 
 _ROLE_NUMBER = {role: number for number, role in enumerate(Role)}

@@ -45,7 +45,7 @@ class Origin:
       slot: where it began.
       source: what that slot is.
       chain: slots from the origin to the symptom nearest to it, both included.
-      symptoms: every slot with a symptom in that step.
+      symptoms: every slot with a symptom in that step, weights and scalar results first.
     """
 
     step: int
@@ -58,16 +58,17 @@ class Origin:
 def find_origin(graph: OpGraph, table: Row, step: int) -> Origin | None:
     """The origin of the non-finite values of one step, or None when none does harm."""
     search = _Search(graph, table)
-    symptoms = search.symptoms()
-    if not symptoms:
+    known, others = search.symptoms()
+    if not known and not others:
         return None
-    search.walk(symptoms)
+    search.walk(known)
+    search.walk(others)
     slot = search.earliest()
     if graph.sites[slot].role is Role.INPUT:
         source = Source.INPUT
     else:
         source = Source.VARIABLE if graph.sites[slot].role is Role.VARIABLE else Source.OP
-    return Origin(step, slot, source, search.chain(slot), symptoms)
+    return Origin(step, slot, source, search.chain(slot), (*known, *others))
 
 
 def has_symptoms(graph: OpGraph, table: Row) -> bool:
@@ -75,7 +76,7 @@ def has_symptoms(graph: OpGraph, table: Row) -> bool:
     rows = Columns(table)
     if not ((rows.nan > 0) | (rows.inf > 0)).any():
         return False
-    return bool(_Search(graph, table).symptoms())
+    return any(_Search(graph, table).symptoms())
 
 
 def intended(graph: OpGraph, table: Row) -> Mask:
@@ -116,13 +117,12 @@ class _Search:
         for slot in np.flatnonzero(self.candidate):
             site = graph.sites[slot]
             operands = [site.inputs[p] for p in operand_positions(site.op_type) if p < len(site.inputs)]
-            hidden = [i for i in operands if i < 0]
-            unknown[slot] = bool(hidden) and (moves[slot] or site.looped or len(hidden) == len(operands))
-            unknown[slot] |= bool(moves[slot])
+            # In a loop body a recorded link may lead to a value's start, not to what came round again.
+            unknown[slot] = bool(moves[slot]) or site.looped or all(i < 0 for i in operands)
         return unknown
 
-    def symptoms(self) -> tuple[int, ...]:
-        """Slots that hold harm, the gravest kind first."""
+    def symptoms(self) -> tuple[list[int], list[int]]:
+        """Slots that hold harm: first weights and scalar results, which a reader knows, then the others."""
         graph = self.graph
         updates = self.bad & graph.role(Role.UPDATE) & (self.nan | graph.trainable)
         scalar = np.array([s.shape == () for s in graph.sites], bool)
@@ -130,12 +130,13 @@ class _Search:
         if graph.role(Role.UPDATE).any():
             # Returned gradients are no harm by themselves: a loss scale may be about to drop them.
             returned &= ~graph.role(Role.GRADIENT)
-        return tuple(int(s) for s in (*np.flatnonzero(updates), *np.flatnonzero(returned)))
+        known = (updates & graph.trainable) | (returned & scalar)
+        return np.flatnonzero(known).tolist(), np.flatnonzero((updates | returned) & ~known).tolist()
 
     def walk(self, symptoms: Iterable[int]) -> None:
-        """Visits everything non-finite that a symptom may come from."""
-        queue = deque(symptoms)
-        self.toward = {slot: slot for slot in queue}
+        """Visits everything non-finite that these symptoms may come from, the nearest first."""
+        queue = deque(s for s in symptoms if s not in self.toward)
+        self.toward |= {slot: slot for slot in queue}
         while queue:
             slot = queue.popleft()
             for source in self._sources(slot):

@@ -11,10 +11,11 @@ from tb_numstab.analysis.columns import Columns
 from tb_numstab.analysis.finding import Certainty, Finding, Fix, Hop, Severity
 from tb_numstab.analysis.graph import OpGraph
 from tb_numstab.analysis.narrate import called, chain_hops, place
+from tb_numstab.analysis.ops import Ops
 from tb_numstab.analysis.origin import Origin, Source
 from tb_numstab.analysis.rules import ORIGIN
 from tb_numstab.analysis.rules.generic import NONFINITE_INPUT, NONFINITE_VARIABLE
-from tb_numstab.analysis.rules.rule import Ops, Rule, explain
+from tb_numstab.analysis.rules.rule import Rule
 from tb_numstab.analysis.rules.where_trap import WHERE_TRAP
 from tb_numstab.schema.columns import Row
 from tb_numstab.schema.ops import Role
@@ -27,7 +28,7 @@ def origin_finding(graph: OpGraph, table: Row, origin: Origin) -> Finding:
     """The finding about an origin whose step was measured."""
     slot = origin.slot
     rule = origin_rule(graph, table, origin)
-    text, numbers = explain(rule.explain, graph, table, slot)
+    text, numbers = Ops.of(graph, table, np.array([slot])).explain(rule.explain, 0)
     title, fix, rule_id = rule.title, rule.fix, rule.id
     trapped = trapped_forward(graph, table, origin)
     if trapped is not None:
@@ -88,7 +89,7 @@ def origin_rule(graph: OpGraph, table: Row, origin: Origin) -> Rule:
         return NONFINITE_INPUT
     if origin.source is Source.VARIABLE:
         return NONFINITE_VARIABLE
-    ops = Ops(graph, table, np.array([origin.slot]))
+    ops = Ops.of(graph, table, np.array([origin.slot]))
     family = graph.family(origin.slot)
     return next(r for r in ORIGIN if (not r.families or family in r.families) and bool(r.when(ops)[0]))
 

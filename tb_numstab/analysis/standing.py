@@ -1,72 +1,124 @@
-"""The standing rules over a session: which held, where, since when."""
+"""The standing rules over a session: which held, where, since when, and what comes next."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from tb_numstab.analysis.finding import Finding
+from tb_numstab.analysis.forecast import Forecast, History, forecast
 from tb_numstab.analysis.graph import OpGraph, Slots
+from tb_numstab.analysis.memory import Memory
+from tb_numstab.analysis.ops import Ops
 from tb_numstab.analysis.rules import STANDING
-from tb_numstab.analysis.rules.rule import Ops, Rule, explain
+from tb_numstab.analysis.rules.rule import Rule, Trend
 from tb_numstab.schema.columns import Row
 
 
 @dataclass
 class _Sighting:
-    """One rule at one slot: held in ``count`` records since ``first``."""
+    """One rule at one slot: what it last said, and in how many records since ``first`` it held."""
 
     first: int
     last: int
     count: int
     text: str
     numbers: dict[str, float]
+    forecast: str
 
 
 @dataclass
 class Standing:
     """Asks every standing rule about every record and remembers the answers."""
 
-    _streak: dict[str, Slots] = field(default_factory=dict)
+    _memory: Memory = field(default_factory=Memory)
+    _streaks: dict[str, Slots] = field(default_factory=dict)
+    _histories: dict[str, History] = field(default_factory=dict)
     _seen: dict[tuple[str, int], _Sighting] = field(default_factory=dict)
 
     def feed(self, graph: OpGraph, table: Row, step: int) -> None:
         """Takes in one record."""
-        ops: dict[tuple[str, ...], Ops] = {}
+        self._memory.reserve(graph.size)
+        views: dict[tuple[str, ...], Ops] = {}
         for rule in STANDING:
-            if rule.families not in ops:
-                ops[rule.families] = Ops(graph, table, graph.members(*rule.families))
-            slots = ops[rule.families].slots
-            if len(slots):
-                held = slots[np.asarray(rule.when(ops[rule.families]), bool)]
-                self._count(rule, graph, table, step, held)
-
-    def _count(self, rule: Rule, graph: OpGraph, table: Row, step: int, held: Slots) -> None:
-        before = self._streak.get(rule.id, np.zeros(0, np.int64))
-        streak = np.zeros(graph.size, np.int64)
-        known = held[held < len(before)]
-        streak[known] = before[known]
-        streak[held] += 1
-        self._streak[rule.id] = streak
-        for slot in held[streak[held] >= rule.patience]:
-            text, numbers = explain(rule.explain, graph, table, int(slot))
-            seen = self._seen.get((rule.id, int(slot)))
-            if seen is None:
-                self._seen[rule.id, int(slot)] = _Sighting(step, step, 1, text, numbers)
+            if rule.families not in views:
+                views[rule.families] = self._view(graph, table, rule.families)
+            ops = views[rule.families]
+            if not len(ops.slots):
+                continue
+            if rule.trend is not None:
+                for index, ahead in self._rising(rule, rule.trend, ops, step):
+                    self._note(rule, ops, index, step, ahead.text(rule.trend.event))
             else:
-                seen.last, seen.count, seen.text, seen.numbers = step, seen.count + 1, text, numbers
+                for index in self._persisting(rule, ops):
+                    self._note(rule, ops, index, step, "")
+        self._memory.remember(graph, table)
+
+    def _view(self, graph: OpGraph, table: Row, families: tuple[str, ...]) -> Ops:
+        if families == ("update",):
+            return Ops.updates(graph, table, self._memory)
+        return Ops.of(graph, table, graph.members(*families), self._memory)
+
+    def _persisting(self, rule: Rule, ops: Ops) -> Iterator[int]:
+        """Where a rule has held for as many records on end as it asks."""
+        held = np.asarray(rule.when(ops), bool)
+        before = self._streaks.get(rule.id, np.zeros(0, np.int64))
+        streak = np.zeros(len(held), np.int64)
+        streak[: len(before)] = before
+        streak = np.where(held, streak + 1, 0)
+        self._streaks[rule.id] = streak
+        yield from (int(i) for i in np.flatnonzero(streak >= rule.patience))
+
+    def _rising(self, rule: Rule, trend: Trend, ops: Ops, step: int) -> Iterator[tuple[int, Forecast]]:
+        """Where a quantity is on its way to its limit."""
+        history = self._histories.setdefault(rule.id, History())
+        history.push(step, trend.value(ops))
+        candidates = np.asarray(rule.when(ops), bool) & (history.rise() >= trend.change)
+        if candidates.any():
+            limit = trend.limit(ops)
+            for index in np.flatnonzero(candidates):
+                ahead = forecast(*history.series(int(index)), float(limit[index]))
+                if ahead is not None:
+                    yield int(index), ahead
+
+    def _note(self, rule: Rule, ops: Ops, index: int, step: int, ahead: str) -> None:
+        text, numbers = ops.explain(rule.explain, index)
+        key = (rule.id, int(ops.slots[index]))
+        seen = self._seen.get(key)
+        if seen is None:
+            self._seen[key] = _Sighting(step, step, 1, text, numbers, ahead)
+        else:
+            seen.last, seen.count, seen.text, seen.numbers, seen.forecast = step, seen.count + 1, text, numbers, ahead
 
     def findings(self, graph: OpGraph) -> list[Finding]:
-        """One finding per rule and source line, about the slot that was seen first."""
-        rules = {r.id: r for r in STANDING}
+        """One finding per rule and cause: about the slot that showed it first, the most upstream one."""
         found: dict[tuple[str, object], Finding] = {}
         for (rule_id, slot), seen in sorted(self._seen.items(), key=lambda item: (item[1].first, item[0][1])):
-            site, rule = graph.sites[slot], rules[rule_id]
+            rule, site = _RULES[rule_id], graph.sites[slot]
             key = (rule_id, None if rule.once else site.source or slot)
             if key not in found:
-                found[key] = Finding(
-                    rule.id, rule.title, rule.severity, rule.certainty, slot, site, seen.first, seen.last,
-                    seen.count, seen.text, rule.fix, numbers=seen.numbers,
-                )  # fmt: skip
+                found[key] = _finding(rule, graph, slot, seen)
         return list(found.values())
+
+
+_RULES = {rule.id: rule for rule in STANDING}
+
+
+def _finding(rule: Rule, graph: OpGraph, slot: int, seen: _Sighting) -> Finding:
+    return Finding(
+        rule=rule.id,
+        title=rule.title,
+        severity=rule.severity,
+        certainty=rule.certainty,
+        slot=slot,
+        site=graph.sites[slot],
+        first_step=seen.first,
+        last_step=seen.last,
+        count=seen.count,
+        summary=seen.text,
+        fix=rule.fix,
+        forecast=seen.forecast,
+        numbers=seen.numbers,
+    )

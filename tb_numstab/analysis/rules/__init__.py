@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from tb_numstab.analysis.rules import arithmetic, division, exp, generic, log, roots, softmax
+from tb_numstab.analysis.rules import (
+    arithmetic,
+    cancellation,
+    cast,
+    division,
+    exp,
+    generic,
+    log,
+    roots,
+    softmax,
+    trends,
+    updates,
+)
 from tb_numstab.analysis.rules.rule import Rule, Stage
 from tb_numstab.analysis.rules.where_trap import WHERE_TRAP
 
@@ -13,6 +25,10 @@ RULES: tuple[Rule, ...] = (
     *roots.RULES,
     *softmax.RULES,
     *arithmetic.RULES,
+    *cast.RULES,
+    *cancellation.RULES,
+    *updates.RULES,
+    *trends.RULES,
     *generic.GENERIC,
     WHERE_TRAP,
     generic.NONFINITE_INPUT,
@@ -20,5 +36,5 @@ RULES: tuple[Rule, ...] = (
 )
 """Every rule. Among origin rules of one op the first that holds explains it."""
 
-STANDING = tuple(r for r in RULES if r.stage is Stage.STANDING)
+STANDING = tuple(r for r in RULES if r.stage is not Stage.ORIGIN)
 ORIGIN = tuple(r for r in RULES if r.stage is Stage.ORIGIN)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tb_numstab.analysis.finding import Fix
 from tb_numstab.analysis.graph import Mask
-from tb_numstab.analysis.rules.rule import Ops, Rule
+from tb_numstab.analysis.ops import Ops
+from tb_numstab.analysis.rules.rule import Rule
 
 _GROWN = "Find what makes the operands grow (learning rate, missing normalisation, raw inputs) and bound it."
 
@@ -13,7 +14,9 @@ def _overflowed(o: Ops) -> Mask:
     return o.out.nan + o.out.inf > 0
 
 
-def _overflow(id: str, title: str, families: tuple[str, ...], explain: str, fix: Fix, blame: str = "x.large") -> Rule:
+def _overflow(
+    id: str, title: str, families: tuple[str, ...], explain: str, fix: Fix, blame: str = "larger.large"
+) -> Rule:
     return Rule(
         id=id,
         title=title,
@@ -56,7 +59,7 @@ RULES = (
         "matmul-overflow",
         "Matrix product overflows",
         ("matmul", "conv"),
-        "{op} multiplied operands up to 2^{x.max_exp:.0f} and 2^{y.max_exp:.0f}; the sum of products leaves {f.name} "
+        "{op} multiplied operands up to {x.top} and {y.top}; the sum of products leaves {f.name} "
         "(largest {f.max_value:.3g}).",
         Fix(
             _GROWN,
@@ -68,7 +71,7 @@ RULES = (
         "square-overflow",
         "Square overflows",
         ("square",),
-        "{op} squared values up to 2^{x.max_exp:.0f}; above 2^64 a square leaves float32 (here {f.name}, largest "
+        "{op} squared values up to {x.top}; above 2^64 a square leaves float32 (here {f.name}, largest "
         "{f.max_value:.3g}).",
         Fix(_GROWN, "tf.square(error)", "tf.keras.losses.huber(y, prediction)  # grows linearly"),
     ),
@@ -76,21 +79,21 @@ RULES = (
         "product-overflow",
         "Product overflows",
         ("mul", "prod"),
-        "{op} multiplied values up to 2^{x.max_exp:.0f} by values up to 2^{y.max_exp:.0f}: beyond {f.max_value:.3g}.",
+        "{op} multiplied values up to {x.top} by values up to {y.top}: beyond {f.max_value:.3g}.",
         Fix(_GROWN, "a * b", "tf.exp(tf.math.log(a) + tf.math.log(b))  # for positive factors"),
     ),
     _overflow(
         "sum-overflow",
         "Sum overflows",
         ("sum", "mean", "cumsum", "add", "sub"),
-        "{op} summed values up to 2^{x.max_exp:.0f}; the sum leaves {f.name} (largest {f.max_value:.3g}).",
+        "{op} summed values up to {x.top}; the sum leaves {f.name} (largest {f.max_value:.3g}).",
         Fix("Sum in a wider format, or scale first.", "tf.reduce_sum(x)", "tf.reduce_sum(tf.cast(x, tf.float32))"),
     ),
     _overflow(
         "update-overflow",
         "A variable overflows in its update",
         ("update",),
-        "{op} changed {site.variable}, up to 2^{x.max_exp:.0f}, by up to 2^{y.max_exp:.0f}: beyond {f.max_value:.3g}.",
+        "{op} changed {site.variable}, up to {x.top}, by up to {y.top}: beyond {f.max_value:.3g}.",
         Fix(_GROWN, "keras.optimizers.SGD(lr)", "keras.optimizers.SGD(lr, global_clipnorm=1.0)"),
         blame="y.large",
     ),

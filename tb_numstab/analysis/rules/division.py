@@ -6,7 +6,8 @@ import numpy as np
 
 from tb_numstab.analysis.finding import Certainty, Fix, Severity
 from tb_numstab.analysis.graph import Mask
-from tb_numstab.analysis.rules.rule import Ops, Rule, Stage
+from tb_numstab.analysis.ops import Ops
+from tb_numstab.analysis.rules.rule import Rule, Stage
 from tb_numstab.schema.ops import Role
 
 _FIX = Fix(
@@ -45,8 +46,7 @@ RULES = (
         families=("div",),
         when=lambda o: o.out.inf > 0,
         precondition="no denominator is 0 and the result holds Inf",
-        explain="{op} divided values up to 2^{x.max_exp:.0f} by values down to 2^{y.min_exp:.0f}: beyond "
-        "{f.max_value:.3g}.",
+        explain="{op} divided values up to {x.top} by values down to {y.bottom}: beyond {f.max_value:.3g}.",
         blame="y.small",
         fix=Fix("Keep the denominator away from 0.", "a / b", "a / (b + 1e-6)"),
         source="IEEE 754-2019 7.4",

@@ -6,7 +6,8 @@ import numpy as np
 
 from tb_numstab.analysis.finding import Certainty, Fix, Severity
 from tb_numstab.analysis.graph import Mask
-from tb_numstab.analysis.rules.rule import Ops, Rule, Stage
+from tb_numstab.analysis.ops import Ops
+from tb_numstab.analysis.rules.rule import Rule, Stage
 
 
 def _near_overflow(o: Ops) -> Mask:

@@ -45,7 +45,7 @@ GENERIC = (
         precondition="no operand holds NaN and the result does",
         explain="{op} gave {out.nan:,.0f} NaN among {out.size:,.0f} elements; its operand ranges from {x.min:.4g} to "
         "{x.max:.4g}.",
-        blame="x.large",
+        blame="larger.large",
         fix=Fix("Keep the op's operands inside its domain."),
         source="IEEE 754-2019 7.2",
     ),
@@ -57,7 +57,7 @@ GENERIC = (
         precondition="no operand holds Inf and the result does",
         explain="{op} gave {out.inf:,.0f} Inf among {out.size:,.0f} elements; its operand ranges from {x.min:.4g} to "
         "{x.max:.4g}.",
-        blame="x.large",
+        blame="larger.large",
         fix=Fix("Bound the op's operands."),
         source="IEEE 754-2019 7.4",
     ),

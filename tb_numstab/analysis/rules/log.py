@@ -2,8 +2,28 @@
 
 from __future__ import annotations
 
-from tb_numstab.analysis.finding import Fix
-from tb_numstab.analysis.rules.rule import Rule
+import numpy as np
+
+from tb_numstab.analysis.finding import Certainty, Fix, Severity
+from tb_numstab.analysis.graph import Mask
+from tb_numstab.analysis.ops import Ops
+from tb_numstab.analysis.rules.rule import Rule, Stage
+
+_FUSED = Fix(
+    "Compute the logarithm from the logits in one op, or keep the argument away from 0.",
+    "tf.math.log(tf.nn.softmax(z))",
+    "tf.nn.log_softmax(z)",
+)
+
+
+def _of_small_probability(o: Ops) -> Mask:
+    """A probability computed by Softmax, Sigmoid or exp/sum has shrunk far, on its way to 0."""
+    g = o.graph
+    quotients = g.mask("div") & g.carrying(g.mask("exp"), g.mask("div", "mul"))
+    probabilities = g.carrying(g.mask("softmax", "sigmoid") | quotients, g.mask("clip", "move", "mul", "sub", "cast"))
+    small = np.where(o.min_exp > -100, -10.0, -31.0)
+    return np.asarray(o.x_among(probabilities) & (o.x.min_exp <= small) & (o.x.zero == 0))
+
 
 RULES = (
     Rule(
@@ -14,12 +34,24 @@ RULES = (
         precondition="an operand of Log or Xlogy holds zeros and the result holds Inf",
         explain="{op} got {x.zero:,.0f} zeros among {x.size:,.0f} elements, and log(0) = -Inf.",
         blame="x.zero",
-        fix=Fix(
-            "Compute the logarithm from the logits in one op, or keep the argument away from 0.",
-            "tf.math.log(tf.nn.softmax(z))",
-            "tf.nn.log_softmax(z)",
-        ),
+        fix=_FUSED,
         source="DEBAR (ESEC/FSE 2020); RANUM (ICSE 2023); tf.nn.log_softmax",
+    ),
+    Rule(
+        id="log-of-small-probability",
+        title="Logarithm of a probability that is about to underflow",
+        families=("log",),
+        when=_of_small_probability,
+        precondition="the argument of Log comes from Softmax, Sigmoid or exp/sum, and its smallest element is below "
+        "2^-31 (2^-10 in float16)",
+        explain="{op} gets probabilities down to {x.min:.3g}; they become 0, and the logarithm -Inf, below "
+        "{f.min_normal:.3g}.",
+        fix=_FUSED,
+        source="GRIST (ICSE 2022); tf.nn.log_softmax",
+        stage=Stage.STANDING,
+        severity=Severity.WARNING,
+        certainty=Certainty.POSSIBLE,
+        patience=2,
     ),
     Rule(
         id="log-of-negative",

@@ -1,0 +1,40 @@
+"""What earlier records showed, per slot: the little state some rules need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tb_numstab.analysis.columns import Columns, Floats
+from tb_numstab.analysis.graph import OpGraph
+from tb_numstab.analysis.headroom import grown
+from tb_numstab.schema.columns import Row
+
+
+@dataclass
+class Memory:
+    """State over a session.
+
+    Attributes:
+      moved_exp: float64 [N], of each variable update the largest exponent of a change that did move
+        at least one element; NaN while none did.
+      value_exp: float64 [N], exponent of each updated variable's largest element after its last update.
+    """
+
+    moved_exp: Floats = field(default_factory=lambda: np.empty(0))
+    value_exp: Floats = field(default_factory=lambda: np.empty(0))
+
+    def reserve(self, size: int) -> None:
+        """Makes room for a grown op table."""
+        self.moved_exp = grown(self.moved_exp, size)
+        self.value_exp = grown(self.value_exp, size)
+
+    def remember(self, graph: OpGraph, table: Row) -> None:
+        """Takes in one record, after the rules have judged it."""
+        u = graph.updates
+        total, change = Columns.of(table, u.total), Columns.of(table, u.change)
+        moving = total.absorbed < total.operands
+        moved = u.slots[moving]
+        self.moved_exp[moved] = np.fmax(self.moved_exp[moved], change.max_exp[moving])
+        self.value_exp[u.slots] = np.where(np.isnan(total.max_exp), self.value_exp[u.slots], total.max_exp)

@@ -1,0 +1,114 @@
+"""Some slots in one step with their operands: what a rule's precondition looks at."""
+
+from __future__ import annotations
+
+import math
+import string
+from dataclasses import dataclass
+from functools import cached_property
+
+from tb_numstab.analysis.columns import Columns, Floats, OneRow
+from tb_numstab.analysis.graph import Mask, OpGraph, Slots
+from tb_numstab.analysis.limits import limits
+from tb_numstab.analysis.memory import Memory
+from tb_numstab.schema.columns import Row
+
+
+@dataclass(frozen=True)
+class Ops:
+    """Some slots in one step.
+
+    Attributes:
+      graph: the op table.
+      table: float64 [N, WIDTH], every slot's row.
+      slots: int64 [n], the slots looked at.
+      x_slots, y_slots: int64 [n], their operands, -1 where there is none. Of a variable update x is the
+        old value and y the change.
+      out_slots: int64 [n], where the result was measured: the slots themselves, but for
+        ``v.assign(v + d)`` the sum.
+      memory: what earlier records showed.
+    """
+
+    graph: OpGraph
+    table: Row
+    slots: Slots
+    x_slots: Slots
+    y_slots: Slots
+    out_slots: Slots
+    memory: Memory
+
+    @classmethod
+    def of(cls, graph: OpGraph, table: Row, slots: Slots, memory: Memory | None = None) -> Ops:
+        """Any slots with their own operands."""
+        return cls(graph, table, slots, graph.x[slots], graph.y[slots], slots, memory or Memory())
+
+    @classmethod
+    def updates(cls, graph: OpGraph, table: Row, memory: Memory) -> Ops:
+        """Every update of a variable by a change: v += d, v -= d, v.assign(v + d)."""
+        u = graph.updates
+        return cls(graph, table, u.slots, u.old, u.change, u.total, memory)
+
+    @cached_property
+    def x(self) -> Columns:
+        """Rows of the first operand."""
+        return Columns.of(self.table, self.x_slots)
+
+    @cached_property
+    def y(self) -> Columns:
+        """Rows of the second operand."""
+        return Columns.of(self.table, self.y_slots)
+
+    @cached_property
+    def out(self) -> Columns:
+        """Rows of the result."""
+        return Columns.of(self.table, self.out_slots)
+
+    @property
+    def precision(self) -> Floats:
+        """Significand bits of the result's format."""
+        return self.graph.precision[self.slots]
+
+    @property
+    def max_exp(self) -> Floats:
+        """Exponent of the largest finite number of the result's format."""
+        return self.graph.max_exp[self.slots]
+
+    @property
+    def min_exp(self) -> Floats:
+        """Exponent of the smallest normal number of the result's format."""
+        return self.graph.min_exp[self.slots]
+
+    def among(self, mask: Mask) -> Mask:
+        """Bool [n]: which of the slots are in ``mask``, bool [N]."""
+        return mask[self.slots]
+
+    def x_among(self, mask: Mask) -> Mask:
+        """Bool [n]: whose first operand is in ``mask``, bool [N]."""
+        return mask[self.x_slots] & (self.x_slots >= 0)
+
+    def y_among(self, mask: Mask) -> Mask:
+        """Bool [n]: whose second operand is in ``mask``, bool [N]."""
+        return mask[self.y_slots] & (self.y_slots >= 0)
+
+    def explain(self, template: str, index: int) -> tuple[str, dict[str, float]]:
+        """A rule's sentence about the slot at ``index``, and the finite numbers in it, by name."""
+        site = self.graph.sites[self.slots[index]]
+        names = {
+            "op": site.op_type,
+            "site": site,
+            "f": limits(site.dtype),
+            "x": self._row(self.x_slots[index]),
+            "y": self._row(self.y_slots[index]),
+            "out": self._row(self.out_slots[index]),
+        }
+        formatter = string.Formatter()
+        text = formatter.vformat(template, (), names)
+        numbers = {}
+        for _, name, _, _ in formatter.parse(template):
+            value = formatter.get_field(name, (), names)[0] if name else None
+            if name and isinstance(value, int | float) and math.isfinite(value):
+                numbers[name] = float(value)
+        return text, numbers
+
+    def _row(self, slot: int) -> OneRow:
+        return OneRow(self.table[slot] if slot >= 0 else None)

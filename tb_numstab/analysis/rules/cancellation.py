@@ -1,0 +1,107 @@
+"""Subtractions whose result is nothing but the operands' rounding errors."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tb_numstab.analysis.columns import Floats
+from tb_numstab.analysis.finding import Certainty, Fix
+from tb_numstab.analysis.graph import Mask, OpGraph
+from tb_numstab.analysis.ops import Ops
+from tb_numstab.analysis.rules.rule import Rule, Stage
+from tb_numstab.schema.ops import Role
+
+SLACK = 3
+"""Bits short of the whole significand from which a difference counts as lost."""
+
+GUARDS = ("clip", "add", "mul", "move", "cast", "select", "neg")
+"""What may stand between a difference and the op that suffers: a clip, an epsilon, a factor."""
+
+
+def lost_bits(o: Ops) -> Floats:
+    """Leading bits that every element of a sum has lost, float64 [n].
+
+    With both operands free of zeros each element lost at least max(E-(x), E-(y)) - E+(out), with E- and
+    E+ the exponents of the smallest and largest magnitude. A result of zeros alone lost all of them.
+    """
+    least = np.fmax(np.where(o.x.zero == 0, o.x.min_exp, np.nan), np.where(o.y.zero == 0, o.y.min_exp, np.nan))
+    all_zero = o.out.zero == o.out.size
+    return np.where(all_zero, o.precision, least - o.out.max_exp)
+
+
+def _rounded(graph: OpGraph) -> Mask:
+    """Slots whose values carry a rounding error: computed, not given."""
+    exact = graph.mask("move", "clip", "select", "cast", "neg", "extremum")
+    return graph.role(Role.FORWARD, Role.GRADIENT, Role.OPTIMIZER) & ~exact
+
+
+def _meaningless(o: Ops) -> Mask:
+    """Every element of a difference of two rounded numbers has lost its whole significand."""
+    rounded = _rounded(o.graph)
+    both = o.x_among(rounded) & o.y_among(rounded)
+    return np.asarray(both & (o.out.size > 0) & (lost_bits(o) >= o.precision - SLACK))
+
+
+def _denominator_like(graph: OpGraph) -> Mask:
+    """Slots that a division, a root or a logarithm depends on in relative terms."""
+    return graph.as_mask(graph.y[graph.members("div", "div-no-nan")]) | graph.as_mask(
+        graph.x[graph.members("reciprocal", "rsqrt", "sqrt", "log")]
+    )
+
+
+def _feeds_pole(o: Ops) -> Mask:
+    graph = o.graph
+    return o.among(graph.feeding(_denominator_like(graph), graph.mask(*GUARDS)))
+
+
+def _is_variance(o: Ops) -> Mask:
+    """E[x^2] - E[x]^2: a mean (or sum) of squares minus a square."""
+    graph = o.graph
+    squares = graph.mask("square", "pow") | (graph.mask("mul") & (graph.x == graph.y))
+    pass_on = graph.mask("move", "mul", "div", "neg")
+    averages = graph.carrying(graph.mask("mean", "sum"), pass_on)
+    return np.asarray(o.x_among(averages) & o.y_among(graph.carrying(squares, pass_on)))
+
+
+_TWO_PASS = Fix(
+    "Subtract the mean before squaring.",
+    "tf.reduce_mean(tf.square(x), 0) - tf.square(tf.reduce_mean(x, 0))",
+    "tf.reduce_mean(tf.square(x - tf.reduce_mean(x, 0)), 0)  # or tf.nn.moments(x, 0)",
+)
+
+RULES = (
+    Rule(
+        id="one-pass-variance",
+        title="Variance as E[x^2] - E[x]^2 has cancelled",
+        families=("sub",),
+        when=lambda o: _is_variance(o) & _meaningless(o),
+        precondition="the difference of a mean of squares and a squared mean has lost its whole significand, in every "
+        "element, in three records on end",
+        explain="{op} subtracted values up to {y.top} from values up to {x.top} and kept at most "
+        "{out.top}: with {f.precision} significant bits that is rounding error.",
+        fix=_TWO_PASS,
+        source="Chan, Golub, LeVeque 1983; k2-fsa/sherpa-onnx#3857; tensorflow/tensorflow#25115",
+        stage=Stage.STANDING,
+        certainty=Certainty.PROVEN,
+        patience=3,
+    ),
+    Rule(
+        id="cancelled-before-pole",
+        title="A cancelled difference is divided by",
+        families=("sub", "add"),
+        when=lambda o: ~_is_variance(o) & _meaningless(o) & _feeds_pole(o),
+        precondition="a sum or difference of two rounded numbers has lost its whole significand, in every element, in "
+        "three records on end, and is a denominator or the argument of Sqrt, Rsqrt or Log",
+        explain="{op} of values up to {x.top} and {y.top} kept at most {out.top}: with "
+        "{f.precision} significant bits that is rounding error, and a division, root or logarithm depends on it.",
+        fix=Fix(
+            "Rewrite the difference so that the large parts never meet.",
+            "tf.sqrt(tf.square(a) + tf.square(b) - 2 * a * b)",
+            "tf.abs(a - b)",
+        ),
+        source="Zou et al., POPL 2020 (atomic conditions); ExplaniFloat",
+        stage=Stage.STANDING,
+        certainty=Certainty.PROVEN,
+        patience=3,
+    ),
+)

@@ -1,0 +1,51 @@
+"""Casts to a narrower format."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tb_numstab.analysis.finding import Fix
+from tb_numstab.analysis.graph import Mask
+from tb_numstab.analysis.ops import Ops
+from tb_numstab.analysis.rules.rule import Rule, Stage
+from tb_numstab.schema.ops import Role
+
+LOST = 0.1
+"""Share of underflown elements from which gradients count as lost."""
+
+UNUSED_BITS = 16
+"""Bits that a loss scale could still shift a gradient up by before its largest element overflows."""
+
+
+def _gradients_underflow(o: Ops) -> Mask:
+    """Many gradients underflow although even the largest is small, so that a loss scale would save them.
+
+    The tail of a well scaled gradient also underflows, and nothing is lost with it.
+    """
+    gradients = o.among(o.graph.role(Role.GRADIENT))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = o.out.underflow / o.x.nonzero
+    return np.asarray(gradients & (share >= LOST) & (o.max_exp - o.x.max_exp >= UNUSED_BITS))
+
+
+RULES = (
+    Rule(
+        id="gradient-underflow",
+        title="Gradients underflow in a narrow format",
+        families=("cast",),
+        when=_gradients_underflow,
+        precondition="in three records on end a Cast of a gradient turns at least 10 % of its non-zero elements into 0 "
+        "or subnormal numbers, while its largest element leaves 16 bits or more to overflow",
+        explain="{op} to {f.name} left {out.underflow:,.0f} of {x.size:,.0f} gradient elements 0 or subnormal: the "
+        "largest is {x.magnitude:.2g}, normal numbers begin at {f.min_normal:.2g}.",
+        fix=Fix(
+            "Scale the loss, or use bfloat16.",
+            "optimizer = keras.optimizers.SGD(lr)",
+            "optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(lr))",
+        ),
+        source="Micikevicius et al. 2018; tensorflow/tensorflow#33484; nansense",
+        stage=Stage.STANDING,
+        patience=3,
+        once=True,
+    ),
+)

@@ -1,0 +1,164 @@
+"""Updates of variables that are lost: the change is below half a unit in the last place."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tb_numstab.analysis.columns import Columns, Floats
+from tb_numstab.analysis.finding import Certainty, Fix, Severity
+from tb_numstab.analysis.graph import Mask
+from tb_numstab.analysis.ops import Ops
+from tb_numstab.analysis.rules.rule import Rule, Stage
+from tb_numstab.schema.ops import Role
+
+LOST = 0.95
+"""Share of absorbed elements from which an update counts as lost."""
+
+LOW_PRECISION = 11
+"""Significand bits of float16; formats up to this lose updates of ordinary size."""
+
+NEAR = 6
+"""Bits below the last place within which a change of unknown make is still meant to move its variable."""
+
+MEANT = 10
+"""Bits a gradient may be smaller than its variable and still be meant to move it."""
+
+
+def _share(o: Ops) -> Floats:
+    """Absorbed share of the elements that a non-zero change should have moved."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(o.out.absorbed / o.out.operands, np.float64)
+
+
+def _exponent(o: Ops) -> Floats:
+    """Exponent of the largest element before the update; where that was not measured, as last seen."""
+    return np.where(np.isnan(o.x.max_exp), o.memory.value_exp[o.slots], o.x.max_exp)
+
+
+def _gap(o: Ops) -> Floats:
+    """Bits between the largest old value and the largest change."""
+    return np.asarray(_exponent(o) - o.y.max_exp, np.float64)
+
+
+def _meant(o: Ops) -> Mask:
+    """The change would matter if it were kept: the gradient behind it has not vanished.
+
+    A converged model's updates vanish with its gradients, and losing those loses nothing. Where the
+    change is learning rate times gradient, the gradient itself is compared with the variable.
+    """
+    g = o.graph
+    after = g.role(Role.GRADIENT, Role.OPTIMIZER)
+    factors = g.mask("mul")[o.y_slots]
+    x, y = np.where(factors, g.x[o.y_slots], -1), np.where(factors, g.y[o.y_slots], -1)
+    gradient = np.where((x >= 0) & after[x], x, np.where((y >= 0) & after[y], y, -1))
+    size = Columns.of(o.table, gradient).max_exp
+    near = _gap(o) <= o.precision + NEAR
+    return np.where(np.isnan(size), near, size >= _exponent(o) - MEANT)
+
+
+def _everything_lost(o: Ops) -> bool:
+    """Nearly all non-zero updates of all trained variables are absorbed."""
+    trained = o.among(o.graph.trainable)
+    absorbed, operands = np.nansum(o.out.absorbed[trained]), np.nansum(o.out.operands[trained])
+    return bool(operands > 0 and absorbed >= LOST * operands)
+
+
+def _never_moved(o: Ops) -> Mask:
+    """All updates of a trained variable were lost from the first record on.
+
+    In float32 and wider a change of half an ulp is too small to matter soon, so there every trained
+    variable must stand still.
+    """
+    matters = (o.precision <= LOW_PRECISION) | _everything_lost(o)
+    return np.asarray(
+        (_share(o) >= LOST) & np.isnan(o.memory.moved_exp[o.slots]) & o.among(o.graph.trainable) & matters & _meant(o)
+    )
+
+
+def _stopped(o: Ops) -> Mask:
+    """A variable moved before, and now changes of the same size are lost: it has grown too large."""
+    return np.asarray((_share(o) >= LOST) & (o.y.max_exp >= o.memory.moved_exp[o.slots] - 1))
+
+
+_FIX = Fix(
+    "Keep the variable in a wider format (float32 master weights), or make the update larger.",
+    "w = tf.Variable(tf.cast(init, tf.float16))",
+    "w = tf.Variable(tf.cast(init, tf.float32))  # compute in float16: keras.mixed_precision",
+)
+
+RULES = (
+    Rule(
+        id="update-lost",
+        title="Every update of a variable is lost",
+        families=("update",),
+        when=_never_moved,
+        precondition="at least 95 % of the elements with a non-zero change keep their bits, since the first record, "
+        "although the gradient is not small against the variable",
+        explain="{op} left {out.absorbed:,.0f} of {out.operands:,.0f} elements of {site.variable} as they were: "
+        "changes up to {y.top} vanish beside values of {out.top} in {f.name} ({f.precision} bits).",
+        fix=_FIX,
+        source="Micikevicius et al. 2018 (mixed precision); pytorch/ao#1124; kyegomez/SingLoRA#6",
+        stage=Stage.STANDING,
+        patience=3,
+        once=True,
+    ),
+    Rule(
+        id="update-stopped",
+        title="A variable has grown until its updates are lost",
+        families=("update",),
+        when=_stopped,
+        precondition="at least 95 % of the elements with a non-zero change keep their bits, although changes of this "
+        "size moved the variable before",
+        explain="{op} no longer changes {site.variable}: it stands at {out.top} (largest {out.magnitude:.5g}), "
+        "and a change of {y.top} is below half a unit in its last place ({f.name}, {f.precision} bits).",
+        fix=Fix(
+            "Count and accumulate in an integer or a wider format.",
+            "n = tf.Variable(0.0, dtype=tf.float16)",
+            "n = tf.Variable(0, dtype=tf.int64)",
+        ),
+        source="tensorflow/tensorflow#115732; float16 stops at 2048, bfloat16 at 256, float32 at 2^24",
+        stage=Stage.STANDING,
+        patience=3,
+    ),
+    Rule(
+        id="update-mostly-lost",
+        title="Most of a variable's updates are lost",
+        families=("update",),
+        when=lambda o: (
+            (_share(o) >= 0.5)
+            & (_share(o) < LOST)
+            & (o.precision <= LOW_PRECISION)
+            & o.among(o.graph.trainable)
+            & _meant(o)
+        ),
+        precondition="a trained variable in float16, bfloat16 or narrower keeps the bits of at least half the elements "
+        "with a non-zero change",
+        explain="{op} left {out.absorbed:,.0f} of {out.operands:,.0f} elements of {site.variable} as they were: "
+        "{f.name} keeps {f.precision} significant bits.",
+        fix=_FIX,
+        source="Micikevicius et al. 2018 (mixed precision)",
+        stage=Stage.STANDING,
+        severity=Severity.WARNING,
+        patience=5,
+        once=True,
+    ),
+    Rule(
+        id="update-exceeds-variable",
+        title="Updates are much larger than the variable",
+        families=("update",),
+        when=lambda o: (_gap(o) <= -10) & o.among(o.graph.trainable) & (o.out.size > 1),
+        precondition="the largest change of a trained variable is more than 1000 times its largest element",
+        explain="{op} changes {site.variable} by up to {y.top} in one step; its largest element is now "
+        "{out.magnitude:.3g}.",
+        fix=Fix(
+            "Lower the learning rate, scale the inputs, or clip the gradients.",
+            "keras.optimizers.SGD(1e-1)",
+            "keras.optimizers.SGD(1e-2, global_clipnorm=1.0)",
+        ),
+        source="MindInsight and TensorFlow debugger practice: |update|/|weight| of 1e-3 is usual, above 1e-1 too large",
+        stage=Stage.STANDING,
+        severity=Severity.WARNING,
+        certainty=Certainty.POSSIBLE,
+        once=True,
+    ),
+)
