@@ -12,6 +12,8 @@ from tensorboard.context import RequestContext
 from tensorboard.data.provider import DataProvider
 
 from tb_numstab.schema.names import ops_tag, steps_tag
+from tb_numstab.schema.record import decode_record, encode_record
+from tb_numstab.store.decoded import DecodedRecords
 from tb_numstab.store.event_files import read_runs
 from tb_numstab.store.provider import ProviderReader
 from tests.support.readers import PROVIDERS, only_run, python_provider
@@ -137,6 +139,20 @@ def test_op_table_grows_by_chunks(small: SyntheticRun, tmp_path: Path) -> None:
     data = only_run(tmp_path)
     assert data.sessions[0].table == small.sites
     assert data.problems == []
+
+
+def test_records_decoded_last_are_kept_within_a_limit(small: SyntheticRun) -> None:
+    data = [encode_record(record) for record in small.records]
+    first = decode_record(data[0])
+    size = first.slots.nbytes + first.rows.nbytes + first.histogram.nbytes
+    kept = DecodedRecords(max_bytes=3 * size)
+    records = [kept.get(d) for d in data[:3]]
+    assert all(kept.get(d) is record for d, record in zip(data, records, strict=False))
+    kept.get(data[3])  # makes room by dropping data[0], the one used least recently
+    assert kept.get(data[1]) is records[1]
+    assert kept.get(data[0]) is not records[0]
+    with pytest.raises(ValueError, match="read-only"):
+        records[1].rows[0, 0] = 1
 
 
 # ---- re-reading a live run --------------------------------------------------------------------

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from urllib.parse import quote
 
 from tb_numstab.store.run_data import RunData
+from tb_numstab.views.compare import compare_view
+from tb_numstab.views.health_map import Window, map_view
 from tb_numstab.views.json_values import Json
+from tb_numstab.views.layers import MAX_LAYERS, layers_view
 from tb_numstab.views.op_page import MAX_HISTOGRAM_CELLS, op_view
 from tb_numstab.views.overview import overview_view, runs_view, verdict_only_view
 from tb_numstab.views.subject import Subject, Subjects
 
-MAX_BYTES = 2_400_000
+MAX_BYTES = 2_500_000
 """JSON of all answers together; with the bundle a report stays below 3 MB."""
 
 MAX_CELLS = 20_000_000
@@ -21,43 +27,34 @@ MAX_CELLS = 20_000_000
 Progress = Callable[[str, int, int], None]
 """Called with (what is next, parts done, parts in all)."""
 
-_Page = tuple[int, int | None]
-"""A slot, and a step or None for the page's own choice."""
-
 
 def answers(runs: Sequence[RunData], progress: Progress | None = None) -> dict[str, str]:
-    """JSON texts by route key.
+    """JSON texts by route key, of the latest session of each run.
 
-    The pages of every op that a finding names are always there; of the others as many as fit,
-    neighbours of findings first, then in the order of the op table.
+    Every page of a run is there, and that of every op which a finding names. Pages of other ops and
+    comparisons are there as far as they fit.
 
     Args:
       runs: runs with at least one session.
-      progress: told about each page.
+      progress: told about each part.
     """
     progress = progress or (lambda what, done, total: None)
     subjects, known = [], Subjects()
-    held = {"runs": _dumps(runs_view(runs))}
     for done, run in enumerate(runs):
         progress(run.name, done, len(runs))
-        subject = known.get(run)
-        subjects.append(subject)
-        held[route_key("overview", run=run.name)] = _dumps(overview_view(subject))
-        held[route_key("verdict", run=run.name)] = _dumps(verdict_only_view(subject))
-        for page in _named_pages(subject):
-            _add_page(held, subject, page)
+        subjects.append(known.get(run))
+    held = {"runs": _dumps(runs_view(runs))}
+    for answer in chain.from_iterable(map(_always, subjects)):
+        held[answer.key] = _dumps(answer.view())
     size, cells = sum(map(len, held.values())), 0
-    optional = [
-        *((s, page) for s in subjects for page in _neighbour_pages(s)),
-        *((s, page) for s in subjects for page in _all_pages(s)),
-    ]
-    for done, (subject, page) in enumerate(optional):
+    for answer in _as_it_fits(subjects):
         if size > MAX_BYTES or cells > MAX_CELLS:
             break
-        share = max(size / MAX_BYTES, cells / MAX_CELLS, done / len(optional))
-        progress(subject.ops.keys[page[0]], int(100 * share), 100)
-        size += _add_page(held, subject, page)
-        cells += min(len(subject.session.table) * len(subject.session.steps), MAX_HISTOGRAM_CELLS)
+        if answer.key not in held:
+            progress(answer.key, int(100 * max(size / MAX_BYTES, cells / MAX_CELLS)), 100)
+            held[answer.key] = _dumps(answer.view())
+            size += len(held[answer.key])
+            cells += answer.cells
     return held
 
 
@@ -67,36 +64,61 @@ def route_key(path: str, **params: str | int) -> str:
     return f"{path}?{query}"
 
 
-def _add_page(held: dict[str, str], subject: Subject, page: _Page) -> int:
-    """Adds one op page and returns its size in bytes; one that is there already costs nothing."""
-    slot, step = page
+@dataclass(frozen=True)
+class _Answer:
+    """An answer not made yet: its key, how to make it, and about how many cells that decodes."""
+
+    key: str
+    view: Callable[[], Json]
+    cells: int = 0
+
+
+def _always(subject: Subject) -> Iterator[_Answer]:
+    run = subject.run.name
+    yield _Answer(route_key("overview", run=run), partial(overview_view, subject))
+    yield _Answer(route_key("verdict", run=run), partial(verdict_only_view, subject))
+    yield _Answer(route_key("map", run=run), partial(map_view, subject, Window()))
+    yield _Answer(route_key("layers", run=run), partial(layers_view, subject))
+    for finding in subject.findings:
+        for slot, step in [(finding.slot, finding.first_step), *((hop.slot, hop.step) for hop in finding.why)]:
+            yield _op_answer(subject, slot)
+            yield _op_answer(subject, slot, step)
+
+
+def _as_it_fits(subjects: Sequence[Subject]) -> Iterator[_Answer]:
+    """What is most likely looked at first."""
+    for subject in subjects:
+        for finding in subject.findings:
+            for slot in (*finding.site.inputs, *subject.ops.consumers[finding.slot]):
+                if slot >= 0:
+                    yield _op_answer(subject, slot)
+    for subject in subjects:
+        yield from _more_layers(subject)
+        yield from (_comparison(subject, other) for other in subjects if other is not subject)
+    for subject in subjects:
+        yield from (_op_answer(subject, slot) for slot in range(len(subject.session.table)))
+
+
+def _op_answer(subject: Subject, slot: int, step: int | None = None) -> _Answer:
+    """The page of an op, at its own choice of step where none is given."""
     key = subject.ops.keys[slot]
     params: dict[str, str | int] = {"run": subject.run.name, "op": key}
-    route = route_key("op", **params) if step is None else route_key("op", **params, step=step)
-    if route in held:
-        return 0
-    held[route] = _dumps(op_view(subject, key, step))
-    return len(held[route])
+    if step is not None:
+        params["step"] = step
+    cells = min(len(subject.session.table) * len(subject.session.steps), MAX_HISTOGRAM_CELLS)
+    return _Answer(route_key("op", **params), partial(op_view, subject, key, step), cells)
 
 
-def _named_pages(subject: Subject) -> Iterator[_Page]:
-    for finding in subject.findings:
-        yield finding.slot, None
-        yield finding.slot, finding.first_step
-        for hop in finding.why:
-            yield hop.slot, None
-            yield hop.slot, hop.step
+def _more_layers(subject: Subject) -> Iterator[_Answer]:
+    total = layers_view(subject)["total"]
+    for first in range(MAX_LAYERS, total, MAX_LAYERS):
+        key = route_key("layers", run=subject.run.name, first=first)
+        yield _Answer(key, partial(layers_view, subject, first))
 
 
-def _neighbour_pages(subject: Subject) -> Iterator[_Page]:
-    for finding in subject.findings:
-        for slot in (*finding.site.inputs, *subject.ops.consumers[finding.slot]):
-            if slot >= 0:
-                yield slot, None
-
-
-def _all_pages(subject: Subject) -> Iterator[_Page]:
-    return ((slot, None) for slot in range(len(subject.session.table)))
+def _comparison(subject: Subject, other: Subject) -> _Answer:
+    key = route_key("compare", run=subject.run.name, against=other.run.name)
+    return _Answer(key, partial(compare_view, subject, other))
 
 
 def _dumps(answer: Json) -> str:

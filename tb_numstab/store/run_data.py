@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tb_numstab.schema.ops import OpSite
 from tb_numstab.schema.record import StepRecord, decode_record
+from tb_numstab.store.decoded import DECODED
 
 
 @dataclass
@@ -31,15 +33,15 @@ class Session:
     encoded: list[bytes] = field(default_factory=list)
 
     def record(self, step: int) -> StepRecord:
-        """The record of one step.
+        """The record of one step, its arrays read-only; asked for again soon, it costs nothing.
 
         Raises:
           KeyError: the step was not measured, or its record was sampled away.
         """
-        try:
-            return decode_record(self.encoded[self.steps.index(step)])
-        except ValueError as error:
-            raise KeyError(step) from error
+        index = bisect_left(self.steps, step)
+        if index == len(self.steps) or self.steps[index] != step:
+            raise KeyError(step)
+        return DECODED.get(self.encoded[index])
 
     def records(self) -> Iterator[StepRecord]:
         """Every record in step order, decoded one at a time."""

@@ -1,0 +1,183 @@
+"""The report opens from disk in a browser, without a network, and hostile names stay text."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tb_numstab.cli.main import main
+from tb_numstab.report import answers as answers_module
+from tb_numstab.report.answers import answers, route_key
+from tb_numstab.report.html import build_report, embedded
+from tb_numstab.schema.ops import Frame
+from tb_numstab.store.event_files import read_runs
+from tests.support.runs import make_run
+from tests.support.synthetic import scaled_run
+
+EVIL = "</script><script>window.owned = 1</script><img src=x onerror='window.owned = 1'>\u2028<!--"
+
+
+@pytest.fixture(scope="module")
+def report(logdir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report on the four synthetic trainings."""
+    path = tmp_path_factory.mktemp("report") / "health.html"
+    assert main(["report", str(logdir), "-o", str(path)]) == 0
+    return path
+
+
+def data_of(text: str) -> dict[str, Any]:
+    """What the page will parse."""
+    found = re.search(r'<script type="application/json" id="numstab-data">(.*?)</script>', text, re.DOTALL)
+    assert found is not None
+    data: dict[str, Any] = json.loads(found[1])
+    return data
+
+
+# ---- what it carries --------------------------------------------------------------------------
+
+
+def test_report_is_small_and_whole(report: Path, logdir: Path) -> None:
+    text = report.read_text()
+    data = data_of(text)
+    assert len(text.encode()) < 3_000_000
+    assert {run["name"] for run in data["runs"]["runs"]} == {path.name for path in logdir.iterdir()}
+    for run in data["runs"]["runs"]:
+        assert data[route_key("overview", run=run["name"])]["verdict"]["status"]
+        for page in ("verdict", "map", "layers"):
+            assert route_key(page, run=run["name"]) in data
+    assert route_key("compare", run="healthy", against="nan_softmax_log") in data
+    assert sum(key.startswith("op?") for key in data) > 100
+
+
+def test_every_op_that_a_finding_names_has_its_page(logdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers_module, "MAX_BYTES", 0)
+    runs = read_runs(str(logdir))
+    data = answers(runs)
+    named = 0
+    for run in runs:
+        for finding in json.loads(data[route_key("overview", run=run.name)])["findings"]:
+            for op, step in [(finding["op"], finding["first_step"]), *((h["op"], h["step"]) for h in finding["why"])]:
+                page = json.loads(data[route_key("op", run=run.name, op=op["key"], step=step)])
+                assert page["step"] == step
+                assert route_key("op", run=run.name, op=op["key"]) in data
+                named += 1
+    assert named > 10
+
+
+def test_large_log_gives_a_small_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scaled_run(tmp_path, slots=2000, records=40)
+    runs = read_runs(str(tmp_path))
+    monkeypatch.setattr(answers_module, "MAX_CELLS", 800_000)
+    assert sum(key.startswith("op?") for key in answers(runs)) == 11
+    monkeypatch.undo()
+    monkeypatch.setattr(answers_module, "MAX_BYTES", 600_000)
+    data = answers(runs)
+    assert 600_000 < sum(map(len, data.values())) < 650_000
+
+
+def test_progress_goes_from_nothing_to_nearly_all(logdir: Path) -> None:
+    calls: list[tuple[int, int]] = []
+    answers(read_runs(str(logdir)), lambda what, done, total: calls.append((done, total)))
+    assert calls[:4] == [(0, 4), (1, 4), (2, 4), (3, 4)]
+    shares = [done for done, total in calls[4:] if total == 100]
+    assert shares == sorted(shares)
+    assert shares[-1] > 90
+
+
+# ---- safety -----------------------------------------------------------------------------------
+
+
+@given(st.dictionaries(st.text(), st.text() | st.lists(st.text())))
+def test_embedded_json_means_the_same_and_ends_no_element(values: dict[str, Any]) -> None:
+    text = embedded({key: json.dumps(value) for key, value in values.items()})
+    assert "<" not in text and text.isascii()
+    assert json.loads(text) == values
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_route_key_is_what_javascript_writes(name: str) -> None:
+    # encodeURIComponent by its definition in ECMA-262, 19.2.6.
+    unreserved = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.!~*'()")
+    expected = "".join(c if c in unreserved else "".join(f"%{b:02X}" for b in c.encode()) for c in name)
+    assert route_key("op", run=name) == f"op?run={expected}"
+
+
+def test_title_is_text(logdir: Path) -> None:
+    text = build_report(read_runs(str(logdir), "healthy"), EVIL)
+    assert "<script>window.owned" not in text
+    assert text.count("</script>") == 3
+
+
+# ---- in a browser -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page without a network; an error or a request for anything but the file fails the test."""
+    context = browser.new_context(offline=True)
+    opened = context.new_page()
+    troubles: list[str] = []
+    opened.on("pageerror", lambda error: troubles.append(str(error)))
+    opened.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
+    opened.on("request", lambda request: None if request.url.startswith("file:") else troubles.append(request.url))
+    yield opened
+    context.close()
+    assert troubles == []
+
+
+def test_report_opens_on_the_finding(page: Page, report: Path) -> None:
+    page.goto(f"{report.as_uri()}#numstab&p.numstab.run=nan_softmax_log")
+    expect(page.get_by_role("heading", name="Broken at step 57")).to_be_visible()
+    expect(page.get_by_text("tf.nn.log_softmax(z)").first).to_be_visible()
+    page.get_by_role("link", name="Show the evidence").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Log")
+    assert "p.numstab.step=57" in page.url
+
+
+def test_report_goes_from_run_to_run(page: Page, report: Path) -> None:
+    page.goto(report.as_uri())
+    page.get_by_role("combobox").select_option("healthy")
+    expect(page.get_by_role("region", name="Healthy")).to_be_visible()
+
+
+def test_page_that_is_not_in_the_report_says_so(page: Page, report: Path) -> None:
+    page.goto(f"{report.as_uri()}#numstab&p.numstab.run=healthy&p.numstab.op=nothing")
+    expect(page.get_by_text("This page is not part of the report.")).to_be_visible()
+
+
+def test_hostile_names_stay_text(page: Page, tmp_path: Path) -> None:
+    run = make_run("nan_softmax_log", steps=60)
+    frame = Frame(f"{EVIL}.py", 38, EVIL, EVIL)
+    sites = tuple(replace(s, name=f"{EVIL}{i}", layer=EVIL, frames=(frame,)) for i, s in enumerate(run.sites))
+    replace(run, sites=sites).write(tmp_path / "logs" / "a'\"<b>&run")
+    path = tmp_path / "health.html"
+    assert main(["report", str(tmp_path / "logs"), "-o", str(path)]) == 0
+    page.goto(path.as_uri())
+    expect(page.get_by_role("heading", name="Broken at step 57")).to_be_visible()
+    expect(page.get_by_text("window.owned = 1").first).to_be_visible()
+    page.get_by_role("link", name="Show the evidence").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Log")
+    assert page.evaluate("window.owned") is None
+
+
+def test_script_that_gets_in_anyway_does_not_run(browser: Browser, report: Path, tmp_path: Path) -> None:
+    path = tmp_path / "health.html"
+    path.write_text(report.read_text().replace("</body>", "<script>window.owned = 1</script></body>"))
+    with browser.new_page() as opened:
+        opened.goto(path.as_uri())
+        assert opened.evaluate("window.owned") is None
