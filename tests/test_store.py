@@ -14,7 +14,7 @@ from tensorboard.data.provider import DataProvider
 from tb_numstab.schema.names import ops_tag, steps_tag
 from tb_numstab.schema.record import decode_record, encode_record
 from tb_numstab.store.decoded import DecodedRecords
-from tb_numstab.store.event_files import read_runs
+from tb_numstab.store.event_files import LogFolder, read_runs
 from tb_numstab.store.provider import ProviderReader
 from tests.support.readers import PROVIDERS, only_run, python_provider
 from tests.support.runs import SCENARIOS, SyntheticRun, make_run
@@ -193,3 +193,18 @@ def test_growing_run_reads_only_what_grew(small: SyntheticRun, tmp_path: Path) -
     second = reader.run(CONTEXT, "", ".")
     assert provider.read == [steps_tag(SESSION)]
     assert (first.sessions[0].steps, second.sessions[0].steps) == ([0], [0, 1])
+
+
+def test_folder_read_again_takes_in_what_is_new(small: SyntheticRun, tmp_path: Path) -> None:
+    other = small.write(tmp_path / "ended")
+    with Recorder(tmp_path / "live") as recorder:
+        recorder.ops(small.sites).step(small.records[0]).flush()
+        folder = LogFolder(str(tmp_path))
+        ended, live = folder.read()
+        recorder.step(small.records[1])
+    (file,) = other.iterdir()
+    file.write_bytes(bytes(file.stat().st_size))  # what was read once is not read again
+    again, grown = folder.read()
+    assert again.sessions[0] is ended.sessions[0]
+    assert (live.sessions[0].steps, grown.sessions[0].steps) == ([0], [0, 1])
+    assert again.problems == grown.problems == []

@@ -97,7 +97,7 @@ def _finding_text(finding: Finding, width: int) -> Iterator[str]:
 
 
 def as_json(summary: Summary) -> str:
-    """One document; docs/command_line.md describes it."""
+    """One document: the arguments, and each run's verdict and findings as the tab's HTTP API gives them."""
     document = {
         "version": JSON_VERSION,
         "logdir": summary.logdir,

@@ -1,23 +1,19 @@
-"""RunData from the event files of a log folder, without TensorBoard's server and without TensorFlow.
-
-Local folders are read directly; ``scheme://`` paths through the file systems TensorBoard itself
-brings (S3 with boto3, others with fsspec).
-"""
+"""RunData from the event files of a log folder, without TensorBoard's server and without TensorFlow."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import BinaryIO
 
 from google.protobuf.message import DecodeError
 from tensorboard.compat.proto import event_pb2, summary_pb2, types_pb2
 
 from tb_numstab.schema.names import PLUGIN_NAME, parse_tag
 from tb_numstab.store.assemble import RunBuilder, Stored
+from tb_numstab.store.remote import RemoteFile, is_remote, walk
 from tb_numstab.store.run_data import RunData
 from tb_numstab.store.tfrecord import FramingError, StoredRecord, read_records
 
@@ -97,10 +93,9 @@ class _Series:
         """Adds what an event file holds beyond what was read of it before."""
         name = os.path.basename(path)
         self.unreadable.pop(path, None)
+        start = self._ends.get(path, 0)
         try:
-            with _open(path) as file:
-                if start := self._ends.get(path, 0):
-                    file.seek(start)
+            with _open(path, start) as file:
                 for record in read_records(file, start):
                     self._damaged[path] += not self._add(record)
                     self._ends[path] = record.end
@@ -147,12 +142,8 @@ def _event_files(logdir: str) -> Iterator[tuple[str, list[str]]]:
 
 def _walk(logdir: str) -> Iterator[tuple[str, list[str]]]:
     """(folder, file names) for logdir and every folder below it."""
-    if "://" in logdir:
-        from tensorboard.compat.tensorflow_stub.io import gfile
-
-        if not gfile.isdir(logdir):
-            raise FileNotFoundError(logdir)
-        yield from ((folder, names) for folder, _, names in gfile.walk(logdir))
+    if is_remote(logdir):
+        yield from walk(logdir)
         return
     if not os.path.isdir(logdir):
         raise NotADirectoryError(logdir) if os.path.exists(logdir) else FileNotFoundError(logdir)
@@ -166,10 +157,9 @@ def _walk(logdir: str) -> Iterator[tuple[str, list[str]]]:
         yield folder, names
 
 
-def _open(path: str) -> AbstractContextManager[Any]:
-    if "://" in path:
-        from tensorboard.compat.tensorflow_stub.io import gfile
-
-        opened: AbstractContextManager[Any] = gfile.GFile(path, "rb")
-        return opened
-    return open(path, "rb")
+def _open(path: str, position: int) -> BinaryIO | RemoteFile:
+    if is_remote(path):
+        return RemoteFile(path, position)
+    file = open(path, "rb")
+    file.seek(position)
+    return file
