@@ -53,6 +53,11 @@ class EagerRecorder(Recorder):
         with self.recording():
             yield
 
+    @property
+    def updates_variables(self) -> bool:
+        """Whether any step updated a variable eagerly."""
+        return any(site.role is Role.UPDATE for site in self.sites)
+
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Ops inside the block are not this recorder's business."""

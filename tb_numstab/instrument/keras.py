@@ -9,9 +9,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tb_numstab.instrument.host import warn_once
 from tb_numstab.instrument.logger import StepHealth, log_step_to
-from tb_numstab.instrument.scope import StepScope, warn_once
-from tb_numstab.instrument.watch import Watcher
+from tb_numstab.instrument.scope import StepScope
+from tb_numstab.instrument.watch import Watcher, hand_over
 
 
 class NumericalHealth(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untyped
@@ -27,12 +28,13 @@ class NumericalHealth(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
       health: the StepHealth after the last batch, None before the first.
     """
 
-    def __init__(self, log_dir: str, every: int = 50) -> None:
+    def __init__(self, log_dir: str, every: int = 50, replay: bool = True) -> None:
         """Makes the callback; nothing is written before training begins.
 
         Args:
           log_dir: folder of the run; it may be shared with ``keras.callbacks.TensorBoard``.
           every: measure every N-th batch (every N-th call with ``steps_per_execution``).
+          replay: see ``tb_numstab.watch``.
 
         Raises:
           ValueError: ``every`` is not a whole number of at least 1.
@@ -40,7 +42,7 @@ class NumericalHealth(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
         super().__init__()
         self.health: StepHealth | None = None
         self._log_dir = log_dir
-        self._watcher = Watcher(every)
+        self._watcher = Watcher(every, replay)
         self._writer: Any = None
         self._scope: StepScope | None = None
         self._first_step = 0
@@ -63,7 +65,8 @@ class NumericalHealth(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         scope = self._close_scope()
         if scope is not None:
-            self._log(scope, self._first_step + self._steps)
+            hand_over(scope)
+            self.health = log_step_to(self._writer, self._first_step + self._steps)
         self._steps += 1
 
     def on_train_end(self, logs: Any = None) -> None:
@@ -96,6 +99,3 @@ class NumericalHealth(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
         if scope is not None:
             scope.__exit__(None, None, None)
         return scope
-
-    def _log(self, scope: StepScope, step: int) -> None:
-        self.health = log_step_to(self._writer, step, scope.measurements)

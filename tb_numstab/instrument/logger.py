@@ -18,7 +18,8 @@ from tensorflow.python.ops import summary_ops_v2
 from tb_numstab.analysis.engine import Engine
 from tb_numstab.analysis.finding import Finding, Severity, Verdict
 from tb_numstab.analysis.origin import Origin
-from tb_numstab.instrument.scope import Measurement, warn_once
+from tb_numstab.instrument.host import warn_once
+from tb_numstab.instrument.measurement import Measurement
 from tb_numstab.instrument.watch import take_measurements
 from tb_numstab.schema.names import PLUGIN_NAME, new_session, ops_tag, steps_tag
 from tb_numstab.schema.ops import OpSite
@@ -78,12 +79,15 @@ def log_step(step: Any = None) -> StepHealth:
             "log_step found no default summary writer, so nothing is logged: "
             "use `with tf.summary.create_file_writer(logdir).as_default():`"
         )
-    return _log_of(writer).log(int(step), take_measurements())
+    return log_step_to(writer, int(step))
 
 
-def log_step_to(writer: Any, step: int, measurements: Sequence[Measurement]) -> StepHealth:
-    """log_step for callbacks: to a given writer, with given measurements."""
-    return _log_of(writer).log(step, measurements)
+def log_step_to(writer: Any, step: int) -> StepHealth:
+    """log_step for callbacks: to a given writer, which may be None."""
+    log = _log_of(writer)
+    for number, measurements in take_measurements(step):
+        log.write(number, measurements)
+    return log.health(step)
 
 
 class RunLog:
@@ -98,32 +102,26 @@ class RunLog:
         self._count = self._chunks = self._records = 0
         self._flushed = time.monotonic()
         self._was_ok = True
+        self._measured: int | None = None  # the last step that has a record
 
-    def log(self, step: int, measurements: Sequence[Measurement]) -> StepHealth:
-        """Writes one record, if anything was measured, and returns the health after it."""
-        if measurements:
-            record = self._record(step, measurements)
-            self._engine.feed(record)
-            origin = self._engine.origin
-            if origin is not None:
-                record = dataclasses.replace(record, first_nonfinite=(origin.step, origin.slot))
-            self._write(steps_tag(self._session), encode_record(record), step)
-            self._records += 1
-        health = self._health(step, bool(measurements))
-        self._flush(urgent=self._was_ok and not health.ok)
-        self._was_ok = health.ok
-        return health
+    def write(self, step: int, measurements: Sequence[Measurement]) -> None:
+        """Analyses the measurements of a step and writes its record."""
+        record = self._record(step, measurements)
+        self._engine.feed(record)
+        origin = self._engine.origin
+        if origin is not None:
+            record = dataclasses.replace(record, first_nonfinite=(origin.step, origin.slot))
+        self._write(steps_tag(self._session), encode_record(record), step)
+        self._records += 1
+        self._measured = step
 
-    def _health(self, step: int, measured: bool) -> StepHealth:
+    def health(self, step: int) -> StepHealth:
+        """The health after a step; something new and bad is flushed at once."""
         findings = tuple(self._engine.findings())
-        return StepHealth(
-            step=step,
-            measured=measured,
-            ok=all(f.severity is not Severity.ERROR for f in findings),
-            findings=findings,
-            origin=self._engine.origin,
-            verdict=self._engine.verdict(),
-        )
+        ok = all(f.severity is not Severity.ERROR for f in findings)
+        self._flush(urgent=self._was_ok and not ok)
+        self._was_ok = ok
+        return StepHealth(step, self._measured == step, ok, findings, self._engine.origin, self._engine.verdict())
 
     def _record(self, step: int, measurements: Sequence[Measurement]) -> StepRecord:
         slots, rows, histograms = [], [], []
@@ -141,6 +139,7 @@ class RunLog:
             session=self._session,
             step=step,
             wall_time=time.time(),
+            kind=measurements[0].kind,
             slots=numbers[order],
             rows=np.concatenate(rows)[order],
             histogram=np.concatenate(histograms)[order],

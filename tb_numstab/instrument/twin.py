@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+import weakref
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ from tb_numstab.instrument.op_types import (
 )
 from tb_numstab.instrument.operands import counts_events
 from tb_numstab.instrument.recorder import Recorder
-from tb_numstab.instrument.shadow import Shadow, is_variable
+from tb_numstab.instrument.shadow import Shadow, is_variable, replaced
 from tb_numstab.schema.ops import OpSite, Role
 
 BUCKET_BYTES = 32 << 20
@@ -82,6 +83,7 @@ class GraphRecorder(Recorder):
         super().__init__()
         self.notes: set[str] = set()
         self.refusal: str | None = None
+        self.written: set[int] = set()  # handles of the variables it updates
         self._collect = collect
         self._top: Any = None
         self._bucket = _Bucket()
@@ -232,6 +234,7 @@ class GraphRecorder(Recorder):
     def _add_update(self, op_type: str, inputs: Sequence[Any], name: str, graph: Any) -> None:
         op = graph.get_operation_by_name(name)
         handle = self.note_variable(self._external(inputs[0]))
+        self.written.add(handle)
         names = [a.name for a in op.op_def.input_arg]
         delta = next(
             (t for n, t in zip(names, inputs, strict=False) if n in ("grad", "delta", "updates", "value")), None
@@ -321,6 +324,14 @@ class GraphRecorder(Recorder):
         for slot, handle in self._handles.items():
             self.sites[slot] = self.with_variable(self.sites[slot], handle)
 
+    def written_variables(self, trainable: bool) -> dict[int, Any]:
+        """Handles of the measured variables it updates, by id."""
+        return {
+            handle: self._variables[handle].handle
+            for handle in self._updates
+            if handle in self._variables and bool(self._variables[handle].trainable) >= trainable
+        }
+
 
 def call_inline(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Calls a nested tf.function's Python function in the twin's own graph.
@@ -353,14 +364,30 @@ class Trace:
         """The op table of this trace."""
         return self.recorder.sites
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the measurements should know."""
+        return tuple(sorted(self.recorder.notes))
+
 
 class Twin:
-    """All instrumented traces of one tf.function."""
+    """All instrumented traces of one tf.function.
+
+    Attributes:
+      usable: the function has a trace that can be measured.
+      written: ids of the handles of all variables it updates.
+      trained: handles of the trainable ones among them; of all, when none is trainable.
+      hidden_state: it draws random numbers that a second run cannot draw again.
+    """
 
     def __init__(self, function: Any) -> None:
         self._collector = Collector()
         self._traces: dict[int, Trace] = {}
         self._recorders: dict[int, GraphRecorder] = {}
+        self.usable = False
+        self.written: set[int] = set()
+        self.trained: dict[int, Any] = {}
+        self.hidden_state = False
         self._options = tracing_compilation.TracingOptions(
             python_function=self._traced(function),
             name=f"numstab_{getattr(function, '_name', 'twin')}",
@@ -399,35 +426,67 @@ class Twin:
         if trace is None:
             recorder = self._recorders.pop(id(concrete.graph))
             recorder.name_variables()
-            trace = Trace(concrete, recorder)
-            self._traces[id(concrete)] = trace
+            trace = self._traces[id(concrete)] = Trace(concrete, recorder)
         if trace.recorder.problem is not None:
             raise trace.recorder.problem
         if trace.recorder.refusal is not None:
             raise CannotShadow(trace.recorder.refusal)
+        self._take_note(trace.recorder)
         return trace
 
-    def run(self, trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], state: Shadow | None = None) -> Rows:
+    def _take_note(self, recorder: GraphRecorder) -> None:
+        self.usable = True
+        self.hidden_state |= bool(recorder.notes)
+        self.written |= recorder.written
+        self.trained |= recorder.written_variables(trainable=True)
+        if not self.trained:
+            self.trained |= recorder.written_variables(trainable=False)
+
+    def run(
+        self,
+        trace: Trace,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        stand_ins: Mapping[int, Any] | None = None,
+    ) -> Rows:
         """Measures one step on copies of the variables.
 
         Args:
           trace: from ``trace`` with the same arguments.
           args: positional arguments of the step.
           kwargs: its keyword arguments.
-          state: the variables' values to start from, from ``snapshot``; now's if None.
+          stand_ins: variables to start from instead of the real ones, by id of the real one's handle.
         """
-        flat, captured = self._inputs(trace, args, kwargs)
-        shadow = state or Shadow((*flat, *captured))
+        inputs = flat_inputs(trace.concrete, args, kwargs)
+        shadow = Shadow(inputs, stand_ins)
         collector = self._collector = Collector(old_values=shadow.host_values())
-        tensors = shadow.stand_ins([*flat, *captured])
         with record.stop_recording():
-            trace.concrete._call_flat(tensors[: len(flat)], tensors[len(flat) :])
+            call_concrete(trace.concrete, inputs, shadow.variables())
         self._collector = Collector()
         if collector.problem is not None:
             raise collector.problem
         return collector.finish(len(trace.sites))
 
-    def _inputs(self, trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[list[Any], list[Any]]:
-        function_type = trace.concrete.function_type
-        flat = function_type.unpack_inputs(function_type.bind(*args, **kwargs))
-        return list(flat), list(trace.concrete.captured_inputs)
+
+_twins: weakref.WeakKeyDictionary[Any, Twin] = weakref.WeakKeyDictionary()
+
+
+def twin_of(function: Any) -> Twin:
+    """The twin of a tf.function; it lives as long as the function."""
+    twin = _twins.get(function)
+    if twin is None:
+        twin = _twins[function] = Twin(function)
+    return twin
+
+
+def flat_inputs(concrete: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+    """A concrete function's inputs for these arguments, captured ones last."""
+    function_type = concrete.function_type
+    return [*function_type.unpack_inputs(function_type.bind(*args, **kwargs)), *concrete.captured_inputs]
+
+
+def call_concrete(concrete: Any, inputs: list[Any], stand_ins: Mapping[int, Any]) -> Any:
+    """Calls a concrete function with stand-ins for its variables."""
+    captured = len(concrete.captured_inputs)
+    tensors = replaced(inputs, stand_ins)
+    return concrete._call_flat(tensors[: len(tensors) - captured], tensors[len(tensors) - captured :])

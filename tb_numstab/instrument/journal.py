@@ -1,0 +1,152 @@
+"""What it takes to run a step again: the state some steps back, and every call since.
+
+A copy of the state at each step would cost a pass over all variables each time. The journal copies it
+every SNAPSHOT_STEPS steps; to get the state before a given step it runs the user's own traces forward
+from there, on copies, with the same inputs. Where the steps between cannot be run again exactly (eager
+updates, random ops with hidden state), each call keeps a snapshot of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.eager import record
+from tensorflow.python.eager.polymorphic_function import tracing_compilation
+
+from tb_numstab.instrument import iterators
+from tb_numstab.instrument.shadow import Handles, Shadow, assign, is_variable, read
+from tb_numstab.instrument.twin import call_concrete, flat_inputs
+
+SNAPSHOT_STEPS = 10
+"""Steps between two copies of the state: the measured cost falls below the noise, one copy is kept."""
+
+READ_ONLY_LIMIT = 64
+"""Elements up to which a variable that the step only reads is kept for every call: a learning rate may
+change between two steps, frozen weights do not."""
+
+
+@dataclass
+class Call:
+    """One call of a tf.function by the training, ready to be run again."""
+
+    function: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    read_only: list[tuple[int, Any]]  # (handle id, value) of small variables the function does not write
+    snapshot: Shadow | None  # the state before the call, where it cannot be rolled forward
+
+    def concrete(self) -> Any:
+        """The user's own trace for this call."""
+        return concrete_of(self.function, *iterators.opened(self.args, self.kwargs))
+
+    def restore(self, state: Handles) -> None:
+        """Brings small variables that the training changed by other means to their values of then."""
+        for key, value in self.read_only:
+            if key in state:
+                assign(state[key], value)
+
+    def run(self, state: Handles) -> None:
+        """Runs the call again as the training did, changing only the stand-ins of ``state``."""
+        args, kwargs = iterators.opened(self.args, self.kwargs)
+        concrete = concrete_of(self.function, args, kwargs)
+        with record.stop_recording():
+            call_concrete(concrete, flat_inputs(concrete, args, kwargs), state)
+
+
+@dataclass
+class Journal:
+    """The calls of the last steps, and the state before the first of them."""
+
+    exact: bool = True  # whether calls can be rolled forward
+    _snapshot: Shadow = field(default_factory=Shadow)
+    _steps: list[list[Call]] = field(default_factory=list)
+    _handles: dict[int, tuple[int, list[Any]]] = field(default_factory=dict)  # function id -> traces, handles
+
+    def begin_step(self) -> None:
+        """A new step; from time to time it starts the journal afresh."""
+        if len(self._steps) >= SNAPSHOT_STEPS or not self.exact:
+            self.clear()
+        self._steps.append([])
+
+    def clear(self) -> None:
+        """Forgets the past, as after a step that was measured itself."""
+        self._steps = []
+        self._snapshot = Shadow()
+
+    def add(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], written: set[int]) -> Call:
+        """Notes a call that is about to happen.
+
+        Args:
+          function: the tf.function.
+          args: its positional arguments; iterators are filled in by ``finish``.
+          kwargs: its keyword arguments.
+          written: ids of the variable handles it updates.
+        """
+        arguments = [t for t in tf.nest.flatten((args, kwargs)) if isinstance(t, tf.Variable)]
+        handles = [*self._handles_of(function), *(v.handle for v in arguments)]
+        if self.exact:
+            self._snapshot.include(handles)
+        read_only = [h for h in handles if id(h) not in written and _elements(h) <= READ_ONLY_LIMIT]
+        call = Call(
+            function,
+            *_kept(args, kwargs),
+            read_only=[(id(h), read(h)) for h in read_only],
+            snapshot=None if self.exact else Shadow(handles),
+        )
+        self._steps[-1].append(call)
+        return call
+
+    def state_before_last_step(self) -> tuple[Handles, list[Call]]:
+        """Stand-ins with the state before the latest step, and that step's calls."""
+        state = self._snapshot.variables()
+        for step in self._steps[:-1]:
+            for call in step:
+                call.restore(state)
+                call.run(state)
+        return state, self._steps[-1]
+
+    def agrees(self, state: Handles) -> bool:
+        """Whether every stand-in ended with the bits that its variable has now."""
+        return all(_bits(state[key]) == _bits(handle) for key, handle in self._snapshot.handles.items())
+
+    def _handles_of(self, function: Any) -> Sequence[Any]:
+        """The variables that any trace of the function captures."""
+        traces = function._function_cache.values()
+        known = self._handles.get(id(function))
+        if known is None or known[0] != len(traces):
+            captured = [t for concrete in traces for t in concrete.captured_inputs if is_variable(t)]
+            known = self._handles[id(function)] = (len(traces), captured)
+        return known[1]
+
+
+def concrete_of(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The trace that a tf.function uses for these arguments."""
+    options = (
+        function._no_variable_creation_config if function._created_variables else function._variable_creation_config
+    )
+    return tracing_compilation.trace_function(args, kwargs, options)
+
+
+def _bits(handle: Any) -> bytes:
+    value = read(handle)
+    return b"" if value is None else np.asarray(value._numpy()).tobytes()
+
+
+def _elements(handle: Any) -> int:
+    count = tf.TensorShape(handle._handle_data.shape_and_type[0].shape).num_elements()
+    return READ_ONLY_LIMIT + 1 if count is None else count
+
+
+def _kept(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Arguments that stay what they are: the user may fill the same numpy buffer again for the next step."""
+    flat = tf.nest.flatten((args, kwargs))
+    if not any(isinstance(a, np.ndarray) for a in flat):
+        return args, kwargs
+    kept: tuple[tuple[Any, ...], dict[str, Any]] = tf.nest.pack_sequence_as(
+        (args, kwargs), [a.copy() if isinstance(a, np.ndarray) else a for a in flat]
+    )
+    return kept

@@ -1,0 +1,35 @@
+"""What one part of a step measured."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from tb_numstab.instrument.collector import Rows
+from tb_numstab.schema.columns import INDEX
+from tb_numstab.schema.ops import OpSite
+
+
+@dataclasses.dataclass(frozen=True)
+class Measurement:
+    """An op table and its rows.
+
+    Attributes:
+      sites: the same list object at every step of the same trace; eager tables grow.
+      rows: the rows of the first ``len(rows.rows)`` sites.
+      notes: what a reader should know.
+      kind: "survey" or "replay", as in StepRecord.
+    """
+
+    sites: list[OpSite]
+    rows: Rows
+    notes: tuple[str, ...] = ()
+    kind: str = "survey"
+
+    def noting(self, note: str) -> Measurement:
+        """The same with one more note."""
+        return dataclasses.replace(self, notes=(*self.notes, note))
+
+    def nonfinite(self) -> bool:
+        """Whether NaN or Inf was measured anywhere."""
+        counts = self.rows.rows[:, [INDEX["nan"], INDEX["pos_inf"], INDEX["neg_inf"]]]
+        return bool((counts > 0).any())

@@ -1,0 +1,67 @@
+"""The one question asked after every ordinary step: did anything non-finite come out?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.ops import gen_resource_variable_ops
+
+from tb_numstab.instrument.counters import LAYOUTS, measure
+from tb_numstab.instrument.op_types import is_measured
+from tb_numstab.instrument.shadow import read
+from tb_numstab.schema.columns import INDEX
+
+Label = tuple[str, int]
+"""What a flag is about: ("output", its position) or ("variable", id of its handle)."""
+
+
+class Sentinel:
+    """A small graph beside the training's own, one reduction per watched tensor.
+
+    A variable counts as non-finite when its sum is: NaN and Inf survive a sum, and one pass without
+    temporaries is the cheapest there is. A finite variable whose sum overflows is sorted out on the
+    host, by ``confirmed``. A returned scalar may be neither NaN nor Inf; a larger returned tensor may
+    hold Inf (a masked logit), but no NaN.
+    """
+
+    def __init__(self) -> None:
+        self._checks: dict[tuple[Any, ...], Any] = {}
+
+    def check(self, outputs: Sequence[Any], handles: Sequence[Any]) -> tuple[list[Label], Any] | None:
+        """Starts the check of a step's outputs and updated variables.
+
+        Returns:
+          labels, and a bool tensor [len(labels)] that is True where something is non-finite; the host
+          need not wait for it. None when there is nothing to check.
+        """
+        floats = [(i, t) for i, t in enumerate(outputs) if tf.is_tensor(t) and is_measured(t.dtype.name)]
+        if not floats and not handles:
+            return None
+        key = (tuple(id(h) for h in handles), tuple((t.dtype, t.shape.rank) for _, t in floats))
+        if key not in self._checks:
+            self._checks[key] = _build(tuple(handles), [t for _, t in floats])
+        labels = [("output", i) for i, _ in floats] + [("variable", id(h)) for h in handles]
+        return labels, self._checks[key](*(t for _, t in floats))
+
+
+def confirmed(handle: Any) -> bool:
+    """Whether a variable really holds NaN or Inf now."""
+    array = np.asarray(read(handle)._numpy())
+    row, _ = measure(array, LAYOUTS[array.dtype.name])
+    return bool(row[INDEX["nan"]] + row[INDEX["pos_inf"]] + row[INDEX["neg_inf"]] > 0)
+
+
+def _build(handles: tuple[Any, ...], outputs: Sequence[Any]) -> Any:
+    def check(*tensors: Any) -> Any:
+        flags = [~tf.math.is_finite(t) if t.shape.rank == 0 else tf.reduce_any(tf.math.is_nan(t)) for t in tensors]
+        for handle in handles:
+            dtype = tf.as_dtype(handle._handle_data.shape_and_type[0].dtype)
+            value = gen_resource_variable_ops.read_variable_op(handle, dtype)
+            flags.append(~tf.math.is_finite(tf.reduce_sum(value)))
+        return tf.stack(flags)
+
+    signature = [tf.TensorSpec([None] * t.shape.rank if t.shape.rank is not None else None, t.dtype) for t in outputs]
+    return tf.function(check, input_signature=signature, autograph=False).get_concrete_function()
