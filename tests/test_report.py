@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -123,7 +124,9 @@ def test_title_is_text(logdir: Path) -> None:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        yield playwright.chromium.launch(
+            executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"), args=["--no-sandbox"]
+        )
 
 
 @pytest.fixture
@@ -153,6 +156,13 @@ def test_report_goes_from_run_to_run(page: Page, report: Path) -> None:
     page.goto(report.as_uri())
     page.get_by_role("combobox").select_option("healthy")
     expect(page.get_by_role("region", name="Healthy")).to_be_visible()
+
+
+@pytest.mark.parametrize("view", ["overview", "map", "layers", "compare&p.numstab.against=healthy"])
+def test_every_page_of_a_run_is_there(page: Page, report: Path, view: str) -> None:
+    page.goto(f"{report.as_uri()}#numstab&p.numstab.run=nan_softmax_log&p.numstab.view={view}")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    expect(page.get_by_text("This page is not part of the report.")).to_have_count(0)
 
 
 def test_page_that_is_not_in_the_report_says_so(page: Page, report: Path) -> None:
