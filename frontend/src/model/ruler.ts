@@ -49,8 +49,14 @@ export function position(exponent: number, domain: Domain, width: number): numbe
 
 const TICK_STEPS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
 
+/** Room for one label in pixels; a narrow axis cannot afford air between them. */
+export function tickLabelWidth(width: number): number {
+  return width < 300 ? 40 : 56;
+}
+
 /** Exponents to label: multiples of a power of two, so far apart and from the ends that labels do not touch. */
-export function ticks(domain: Domain, width: number, labelWidth = 56): number[] {
+export function ticks(domain: Domain, width: number): number[] {
+  const labelWidth = tickLabelWidth(width);
   const binade = width / (domain.hi + 1 - domain.lo);
   const step = TICK_STEPS.find((s) => s * binade >= labelWidth) ?? 512;
   const out: number[] = [];

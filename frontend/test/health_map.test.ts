@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type HealthMap, MARK, type MapRow, type OpRef } from "../src/model/api";
+import {
+  cellText,
+  LEVELS,
+  layoutOf,
+  levelName,
+  levelOf,
+  MapCells,
+  parseRange,
+  ROW_HEIGHT,
+  rowAt,
+} from "../src/model/health_map";
+
+const pack = (...bytes: number[]) => btoa(String.fromCharCode(...bytes));
+
+function row(first: number, group: string, name: string | null): MapRow {
+  const op = name === null ? null : ({ op_type: "Log", name } as OpRef);
+  return { first, last: first + (op ? 1 : 10), group, groups: 1, last_group: group, op };
+}
+
+const MAP: HealthMap = {
+  run: "r",
+  session: "s",
+  total_rows: 2,
+  rows_shown: [0, 2],
+  rows: [row(0, "loss", "a"), row(1, "dense", "b")],
+  columns: [
+    [0, 0],
+    [1, 9],
+  ],
+  over: pack(17, 1, 0, 5),
+  under: pack(1, 2, 3, 4),
+  marks: pack(MARK.MEASURED, MARK.MEASURED | MARK.INF, 0, MARK.MEASURED | MARK.NAN | MARK.OVERFLOW),
+};
+
+test("cells come out as they were packed", () => {
+  const cells = new MapCells(MAP);
+  assert.deepEqual(cells.cell(0, 0, "over"), { bits: 16, marks: MARK.MEASURED });
+  assert.deepEqual(cells.cell(1, 0, "over"), { bits: null, marks: 0 });
+  assert.equal(cells.cell(1, 1, "under").bits, 3);
+  assert.deepEqual(cells.worst(0, "over"), { bits: 0, marks: MARK.MEASURED | MARK.INF });
+});
+
+test("less headroom never looks calmer", () => {
+  let last = -1;
+  for (let bits = 0; bits < 40; bits++) {
+    const level = levelOf({ bits, marks: MARK.MEASURED }, "over") ?? -1;
+    assert.ok(level >= last && level < LEVELS.length);
+    last = level;
+  }
+  assert.equal(levelOf({ bits: 30, marks: MARK.INF }, "over"), 0);
+  assert.equal(levelOf({ bits: 30, marks: MARK.INF }, "under"), LEVELS.length - 1);
+  assert.equal(levelOf({ bits: null, marks: MARK.MEASURED }, "over"), null);
+  assert.deepEqual([levelName(0), levelName(4)], ["0–1 bits", "16 bits and more"]);
+});
+
+test("the readout says what a cell holds", () => {
+  const cells = new MapCells(MAP);
+  const text = (r: number, c: number) => cellText(MAP, r, c, cells.cell(r, c, "over"), "over");
+  assert.equal(text(0, 1), "Log a, steps 1–9: 0 bits below overflow; ∞");
+  assert.equal(text(1, 0), "Log b, step 0: not measured");
+  assert.equal(text(1, 1), "Log b, steps 1–9: 4 bits below overflow; NaN, overflow");
+});
+
+test("tensors stand below their group's name, whole groups do not", () => {
+  const layout = layoutOf([row(0, "a", "x"), row(1, "a", "y"), row(2, "b", "z")]);
+  assert.deepEqual(
+    layout.heads.map((head) => head.name),
+    ["a", "b"],
+  );
+  assert.equal(layout.height, 3 * ROW_HEIGHT + 2 * (layout.tops[0] ?? 0));
+  layout.tops.forEach((top, i) => {
+    assert.equal(rowAt(layout, top), i);
+    assert.equal(rowAt(layout, top + ROW_HEIGHT - 1), i);
+  });
+  assert.equal(rowAt(layout, layout.height + 99), 2);
+  assert.equal(layoutOf([row(0, "a", null), row(10, "b", null)]).heads.length, 0);
+});
+
+test("ranges in links", () => {
+  assert.deepEqual(parseRange("3-9"), [3, 9]);
+  for (const bad of [undefined, "", "9-3", "3-3", "a-b", "1-2-3", "1.5-2"])
+    assert.equal(parseRange(bad), null);
+});

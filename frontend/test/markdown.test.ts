@@ -1,0 +1,70 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Finding, OpRef } from "../src/model/api";
+import { findingMarkdown } from "../src/model/markdown";
+
+const OP: OpRef = {
+  key: "Log:0",
+  op_type: "Log",
+  name: "Log",
+  dtype: "float32",
+  role: "forward",
+  layer: "",
+  group: "train_step()",
+  variable: "",
+  source: { file: "train.py", line: 38, function: "train_step", text: "loss = -tf.math.log(p)" },
+};
+
+const FINDING: Finding = {
+  rule: "log-of-zero",
+  title: "Logarithm of zero",
+  severity: "error",
+  certainty: "event",
+  op: OP,
+  first_step: 57,
+  last_step: 79,
+  count: 23,
+  summary: "Log got 1 zero.",
+  why: [{ op: OP, step: 57, text: "Softmax underflowed" }],
+  fix: { text: "Use one op.", before: "tf.math.log(p)", after: "tf.nn.log_softmax(z)" },
+  forecast: "",
+  numbers: {},
+};
+
+test("a finding holds all an issue needs", () => {
+  assert.equal(
+    findingMarkdown(FINDING, "run1", "http://host/#numstab"),
+    `### Logarithm of zero (error, event)
+
+Log got 1 zero.
+
+- Op: \`Log\` \`Log\`, float32
+- Source: \`train.py:38\` in \`train_step\`
+- Run: \`run1\`, steps 57–79
+
+\`\`\`python
+loss = -tf.math.log(p)
+\`\`\`
+
+**Why**
+
+1. Softmax underflowed (step 57)
+
+**Fix**
+
+Use one op.
+
+\`\`\`diff
+- tf.math.log(p)
++ tf.nn.log_softmax(z)
+\`\`\`
+
+[Open in TensorBoard](http://host/#numstab)
+`,
+  );
+});
+
+test("names cannot break out of their code", () => {
+  const named = { ...FINDING, op: { ...OP, name: "a`b", source: null } };
+  assert.ok(findingMarkdown(named, "run1", "").includes("`` a`b ``"));
+});
