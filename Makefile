@@ -5,6 +5,8 @@ PYTHON ?= python3
 TF_PACKAGE ?= tensorflow-cpu>=2.21
 PORT ?=
 OPEN ?= 1
+SECONDS ?= 60
+SEED ?= 0
 CHROMIUM ?= /usr/bin/chromium
 export CHROMIUM
 
@@ -14,7 +16,7 @@ DEV_STAMP := $(VENV)/.dev-installed
 NODE_STAMP := frontend/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types frontend frontend-check pytest proto node chromium clean
+.PHONY: help demo test lint types frontend frontend-check pytest fuzz proto node chromium clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -35,6 +37,9 @@ types: $(DEV_STAMP) ## Check types
 
 pytest: $(DEV_STAMP) | chromium ## Run the Python and browser tests
 	$(BIN)/python -m pytest
+
+fuzz: $(DEV_STAMP) ## Read logs full of nonsense for SECONDS (60), starting at SEED (0)
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) --seed $(SEED)
 
 frontend: $(NODE_STAMP) ## Build the tab's bundle into tb_numstab/static
 	cd frontend && npm run --silent build

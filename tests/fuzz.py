@@ -1,0 +1,126 @@
+"""Logs that no tb-numstab ever wrote: well-formed on the outside, nonsense inside.
+
+``python -m tests.fuzz --seconds 60`` (or ``make fuzz``) writes such logs, reads each through the store, the
+analysis and every page of a report, and stops at the first exception with the seed that repeats it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import random
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tb_numstab.report.answers import answers
+from tb_numstab.schema.columns import COLUMNS
+from tb_numstab.schema.formats import FORMATS
+from tb_numstab.schema.ops import Frame, OpSite, Role
+from tb_numstab.schema.record import StepRecord
+from tb_numstab.store.event_files import read_runs
+from tests.support.runs import SyntheticRun, make_run
+from tests.support.synthetic import Recorder
+
+EXTREMES = (0.0, -1.0, 1.0, 0.5, 1e18, -1e18, np.nan, 32767.0, -32767.0)
+VALUES = (*EXTREMES, np.inf, -np.inf, 1.7e308, -1.7e308, 5e-324)
+WORDS = ("", "?", "Log", "Add", "While", "a/b/c", "\ud800", "</script>", "x" * 2000, "\x00", "naïve ∞", "..")
+INT64 = 2**62
+
+
+def write_nonsense(run: SyntheticRun, logdir: Path, seed: int) -> None:
+    """Writes a run whose op table and records are damaged at random; equal seeds damage alike."""
+    chance = random.Random(seed)
+    sites = [_site(site, len(run.sites), chance) for site in run.sites]
+    with Recorder(logdir) as recorder:
+        cut = chance.randrange(len(sites) + 1)
+        recorder.ops(sites[:cut])
+        for record in run.records[: chance.randint(1, 6)]:
+            recorder.step(_record(record, len(sites), chance))
+        if chance.random() < 0.8:
+            recorder.ops(sites[cut:])
+
+
+def read_everything(logdir: Path) -> int:
+    """Reads a log the way report and tab do; returns how many pages it took."""
+    runs = [run for run in read_runs(str(logdir)) if run.sessions]
+    pages = answers(runs)
+    for text in pages.values():
+        json.loads(text, parse_constant=_no_constant)
+    return len(pages)
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _site(site: OpSite, count: int, chance: random.Random) -> OpSite:
+    """The site with, sometimes, one field replaced."""
+    if chance.random() < 0.6:
+        return site
+    word = chance.choice(WORDS)
+    slots = tuple(chance.choice((-1, 0, count - 1, count, -7, 2**31 - 1)) for _ in range(chance.randrange(4)))
+    changes: list[dict[str, Any]] = [
+        {chance.choice(("op_type", "name", "graph", "layer", "variable")): word},
+        {"dtype": chance.choice((*FORMATS, "int32", "", "complex64"))},
+        {"shape": chance.choice((None, (), (-1,), (0, 3), (2**31,) * 3))},
+        {"inputs": slots},
+        {"gradient_of": chance.choice((-1, 0, count, count - 1))},
+        {"frames": tuple(Frame(word, chance.choice((0, 2**31)), word, word) for _ in range(chance.randrange(3)))},
+        {"role": chance.choice(tuple(Role))},
+        {"constant": tuple(chance.choice(VALUES) for _ in range(chance.choice((0, 1, len(COLUMNS)))))},
+        {"looped": not site.looped, "trainable": not site.trainable, "returned": not site.returned},
+        {"output": chance.choice((0, 1, 2**31 - 1))},
+    ]
+    return dataclasses.replace(site, **chance.choice(changes))
+
+
+def _record(record: StepRecord, count: int, chance: random.Random) -> StepRecord:
+    """The record with some cells of its table replaced, some rows dropped, and odd numbers in its header."""
+    rows, histogram = record.rows.copy(), record.histogram.copy()
+    for _ in range(chance.randrange(40)):
+        column = chance.randrange(len(COLUMNS))
+        choices = VALUES if COLUMNS[column].unit == "value" else EXTREMES
+        rows[chance.randrange(len(rows)), column] = chance.choice(choices)
+    histogram[chance.randrange(len(rows))] = chance.randrange(256)
+    kept = np.array([chance.random() < 0.9 for _ in record.slots])
+    return dataclasses.replace(
+        record,
+        slots=record.slots[kept],
+        rows=rows[kept],
+        histogram=histogram[kept],
+        step=chance.choice((record.step, record.step, -5, INT64)),
+        wall_time=chance.choice((record.wall_time, record.wall_time, 0.0, np.nan, np.inf, -1e300)),
+        kind=chance.choice((record.kind, "", "?")),
+        notes=(chance.choice(WORDS[:5]),) * chance.randrange(3),
+        first_nonfinite=chance.choice((None, None, (record.step, chance.randrange(count)), (-1, count + 3))),
+        records_before=chance.choice((record.records_before, 0, INT64)),
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz")
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seed", type=int, default=0, help="the first seed; each log takes the next one")
+    options = parser.parse_args()
+    run, seed, end = make_run("nan_softmax_log", steps=6), options.seed, time.monotonic() + options.seconds
+    while time.monotonic() < end:
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                write_nonsense(run, Path(folder), seed)
+                read_everything(Path(folder))
+            except Exception:  # noqa: BLE001 - any exception is a find
+                traceback.print_exc()
+                sys.exit(f"seed {seed} broke it: python -m tests.fuzz --seed {seed}")
+        seed += 1
+    print(f"{seed - options.seed} logs of nonsense read without an exception")
+
+
+if __name__ == "__main__":
+    main()
