@@ -70,7 +70,7 @@ class Engine:
         if origin is None:
             return
         first = record.first_nonfinite
-        if origin.source is Source.VARIABLE and first is not None and first[1] < graph.size:
+        if origin.source is Source.VARIABLE and first is not None and first[0] < record.step and first[1] < graph.size:
             self.origin = Origin(first[0], first[1], Source.OP, (first[1],), origin.symptoms)
             found = recorded_origin_finding(graph, self.origin, record.step)
         else:

@@ -15,8 +15,8 @@ WINDOW = 16
 MIN_POINTS = 6
 """Fewer known values are no trend."""
 
-MIN_AGREEMENT = 0.9
-"""Least share of pairs of records that must rise; half of them do without a trend."""
+MIN_DEVIATIONS = 3.0
+"""How unlikely the share of rising pairs must be without a trend, in standard deviations of Kendall's test."""
 
 MIN_PERSISTENCE = 0.5
 """The later half's slope must be at least this share of the whole: what flattens out is no danger."""
@@ -32,7 +32,7 @@ class Forecast:
     Attributes:
       slope: median rise per step (Theil-Sen).
       steps: steps from the last record until the limit is met.
-      low, high: the same for the upper and the lower quintile of the pairwise slopes.
+      low, high: the same for the upper and the lower quartile of the pairwise slopes.
     """
 
     slope: float
@@ -58,14 +58,20 @@ def forecast(steps: Floats, values: Floats, limit: float) -> Forecast | None:
     slopes = _slopes(steps, values)
     slope = float(np.median(slopes))
     later = _slopes(steps[len(steps) // 2 :], values[len(steps) // 2 :])
-    if np.mean(slopes > 0) < MIN_AGREEMENT or np.median(later) < MIN_PERSISTENCE * slope:
+    if np.mean(slopes > 0) < _agreement(len(steps)) or np.median(later) < MIN_PERSISTENCE * slope:
         return None
     level = float(np.median(values - slope * (steps - steps[-1])))
-    slow, fast = np.quantile(slopes, (0.2, 0.8))
+    slow, fast = np.quantile(slopes, (0.25, 0.75))
     if slow <= 0 or (limit - level) / slow > HORIZON * (steps[-1] - steps[0]):
         return None
     ahead = max(limit - level, 0.0)
     return Forecast(slope, ahead / slope, ahead / float(fast), ahead / float(slow))
+
+
+def _agreement(count: int) -> float:
+    """Least share of pairs of ``count`` records that must rise; half of them do without a trend."""
+    deviation = 0.5 * np.sqrt(2 * (2 * count + 5) / (9 * count * (count - 1)))
+    return float(min(0.5 + MIN_DEVIATIONS * deviation, 1.0))
 
 
 def _slopes(steps: Floats, values: Floats) -> Floats:

@@ -144,6 +144,15 @@ class OpGraph:
         return found
 
     @cached_property
+    def reaches_result(self) -> Mask:
+        """Slots whose value flows into a variable or a returned value, bool [N]."""
+        reaches = self.returned | self.role(Role.UPDATE)
+        for slot in range(self.size - 1, -1, -1):  # consumers come later, but for what a loop carries round
+            if reaches[slot]:
+                reaches[self.inputs(slot)] = True
+        return reaches
+
+    @cached_property
     def updates(self) -> Updates:
         """The updates of variables by a change."""
         found = [u for slot in self.members("update") if (u := self._update(int(slot))) is not None]

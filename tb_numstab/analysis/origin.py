@@ -3,8 +3,9 @@
 Not every NaN is a fault: a mask holds -Inf on purpose, tf.where throws NaN away, a loss scale backs
 off after Inf gradients. So the search runs backwards. It starts at symptoms, which nobody wants: a
 variable left NaN or Inf by its update, a returned NaN, a returned scalar Inf. From there it follows
-non-finite inputs to candidates, ops that made NaN or Inf out of operands that had none, and takes
-the earliest candidate in execution order.
+non-finite inputs to candidates, ops that made NaN or Inf out of operands that had none. Mostly one
+candidate lies behind every symptom; of several the one that did most harm is taken, then the earliest
+in execution order.
 
 Inside a loop body the links end at loop-carried values, and gradients of loops fetch forward values
 from lists. A candidate with such an unmeasured operand may only have passed the value on; then every
@@ -13,7 +14,7 @@ earlier non-finite slot that can have reached it unseen joins the search.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -26,6 +27,9 @@ from tb_numstab.analysis.families import operand_positions
 from tb_numstab.analysis.graph import Mask, OpGraph
 from tb_numstab.schema.columns import Row
 from tb_numstab.schema.ops import Role
+
+MAX_CANDIDATES = 64
+"""Earliest candidates that are compared by the harm they did."""
 
 
 class Source(Enum):
@@ -45,7 +49,7 @@ class Origin:
       slot: where it began.
       source: what that slot is.
       chain: slots from the origin to the symptom nearest to it, both included.
-      symptoms: every slot with a symptom in that step, weights and scalar results first.
+      symptoms: the slots with a symptom in that step, of the gravest kind there is.
     """
 
     step: int
@@ -58,17 +62,16 @@ class Origin:
 def find_origin(graph: OpGraph, table: Row, step: int) -> Origin | None:
     """The origin of the non-finite values of one step, or None when none does harm."""
     search = _Search(graph, table)
-    known, others = search.symptoms()
-    if not known and not others:
+    symptoms = search.symptoms()
+    if not symptoms:
         return None
-    search.walk(known)
-    search.walk(others)
-    slot = search.earliest()
+    search.walk(symptoms)
+    slot = search.origin()
     if graph.sites[slot].role is Role.INPUT:
         source = Source.INPUT
     else:
         source = Source.VARIABLE if graph.sites[slot].role is Role.VARIABLE else Source.OP
-    return Origin(step, slot, source, search.chain(slot), (*known, *others))
+    return Origin(step, slot, source, search.chain(slot), symptoms)
 
 
 def has_symptoms(graph: OpGraph, table: Row) -> bool:
@@ -76,7 +79,7 @@ def has_symptoms(graph: OpGraph, table: Row) -> bool:
     rows = Columns(table)
     if not ((rows.nan > 0) | (rows.inf > 0)).any():
         return False
-    return any(_Search(graph, table).symptoms())
+    return bool(_Search(graph, table).symptoms())
 
 
 def intended(graph: OpGraph, table: Row) -> Mask:
@@ -107,7 +110,8 @@ class _Search:
         self.candidate: Mask = self.bad & (leaf | made)
         self.first_call = np.where(np.isnan(rows.first_bad_call), 0.0, rows.first_bad_call)
         self.passed_on = self.candidate & ~leaf & ~(rows.overflow > 0) & ~inputs.nonfinite & self._unmeasured_operand()
-        self.toward: dict[int, int] = {}  # slot -> the slot after it on the way to a symptom
+        self.toward: dict[int, int] = {}  # slot -> the slot after it on the shortest way to a symptom
+        self.reached: defaultdict[int, list[int]] = defaultdict(list)  # slot -> every slot it made non-finite
 
     def _unmeasured_operand(self) -> Mask:
         """Slots that may have received what is not finite over a link that was not recorded."""
@@ -121,8 +125,8 @@ class _Search:
             unknown[slot] = bool(moves[slot]) or site.looped or all(i < 0 for i in operands)
         return unknown
 
-    def symptoms(self) -> tuple[list[int], list[int]]:
-        """Slots that hold harm: first weights and scalar results, which a reader knows, then the others."""
+    def symptoms(self) -> tuple[int, ...]:
+        """Slots that hold harm: trained variables if any went bad, else returned values and other variables."""
         graph = self.graph
         updates = self.bad & graph.role(Role.UPDATE) & (self.nan | graph.trainable)
         scalar = np.array([s.shape == () for s in graph.sites], bool)
@@ -130,16 +134,17 @@ class _Search:
         if graph.role(Role.UPDATE).any():
             # Returned gradients are no harm by themselves: a loss scale may be about to drop them.
             returned &= ~graph.role(Role.GRADIENT)
-        known = (updates & graph.trainable) | (returned & scalar)
-        return np.flatnonzero(known).tolist(), np.flatnonzero((updates | returned) & ~known).tolist()
+        trained = updates & graph.trainable
+        return tuple(np.flatnonzero(trained if trained.any() else updates | returned).tolist())
 
     def walk(self, symptoms: Iterable[int]) -> None:
         """Visits everything non-finite that these symptoms may come from, the nearest first."""
-        queue = deque(s for s in symptoms if s not in self.toward)
-        self.toward |= {slot: slot for slot in queue}
+        queue = deque(symptoms)
+        self.toward = {slot: slot for slot in queue}
         while queue:
             slot = queue.popleft()
             for source in self._sources(slot):
+                self.reached[source].append(slot)
                 if source not in self.toward:
                     self.toward[source] = slot
                     queue.append(source)
@@ -155,14 +160,18 @@ class _Search:
     def _unseen_sources(self, slot: int) -> Iterator[int]:
         """Earlier non-finite slots whose value may have reached ``slot`` over unrecorded links.
 
-        A slot all of whose recorded consumers are finite was thrown away and cannot have.
+        What computes in a loop body gets such values from an earlier iteration. What only moves values
+        may get them out of a list, where any loop body has put them, or a slot without a recorded
+        consumer.
         """
         graph = self.graph
-        for source in np.flatnonzero(self.bad & ~graph.role(Role.UPDATE)):
-            consumers = graph.consumers(int(source))
-            escapes = graph.looped[source] or not len(consumers)
-            if source != slot and escapes and self._order(int(source)) < self._order(slot):
-                yield int(source)
+        for source in (int(s) for s in np.flatnonzero(self.bad & ~graph.role(Role.UPDATE))):
+            if self._only_moves(slot):
+                unseen = bool(graph.looped[source]) or not len(graph.consumers(source))
+            else:
+                unseen = bool(graph.looped[slot]) and graph.loop[source] == graph.loop[slot]
+            if source != slot and unseen and self._order(source) < self._order(slot):
+                yield source
 
     def _before(self, source: int, target: int) -> bool:
         """False when source and target run in one loop and source went bad in a later iteration."""
@@ -176,12 +185,37 @@ class _Search:
         loop = int(self.graph.loop[slot])
         return (slot, 0.0, slot) if loop < 0 else (loop, float(self.first_call[slot]), slot)
 
-    def earliest(self) -> int:
-        """The earliest visited candidate; one that computed the value before one that only moved it."""
+    def origin(self) -> int:
+        """The visited candidate that reaches most symptoms; of several, the earliest.
+
+        One that computed the value goes before one that only moved it.
+        """
         visited = list(self.toward)
         candidates = [s for s in visited if self.candidate[s]]
         made = [s for s in candidates if not (self.passed_on[s] and self._only_moves(s))]
-        return min(made or candidates or visited, key=self._order)
+        ordered = sorted(made or candidates or visited, key=self._order)[:MAX_CANDIDATES]
+        return self._forward_of(max(ordered, key=self._harm))  # max takes the first of equals
+
+    def _harm(self, slot: int) -> int:
+        """How many symptoms a slot's value has reached."""
+        queue, seen = deque([slot]), {slot}
+        while queue:
+            for target in self.reached[queue.popleft()]:
+                if target not in seen:
+                    seen.add(target)
+                    queue.append(target)
+        return sum(self.toward[s] == s for s in seen)
+
+    def _forward_of(self, slot: int) -> int:
+        """The forward op whose own NaN or Inf has the same cause as that of its gradient, ``slot``.
+
+        The gradient of log(0) is 1/0: it needs no -Inf from the forward pass, but that came first.
+        """
+        forward = self.graph.sites[slot].gradient_of
+        if self.graph.sites[slot].role is not Role.GRADIENT or forward < 0 or not self.candidate[forward]:
+            return slot
+        self.toward.setdefault(forward, slot)
+        return forward
 
     def _only_moves(self, slot: int) -> bool:
         return self.graph.family(slot) in ("move", "control")

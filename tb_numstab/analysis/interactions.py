@@ -1,0 +1,209 @@
+"""Operands of very different scale: what meets in one op, how far apart, and what that does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tb_numstab.analysis import bounds
+from tb_numstab.analysis.columns import Columns, Floats
+from tb_numstab.analysis.finding import Certainty
+from tb_numstab.analysis.graph import Mask, OpGraph, Slots
+from tb_numstab.analysis.ops import Ops
+from tb_numstab.schema.columns import Row
+
+SUMS = ("add", "sub")
+PRODUCTS = ("mul",)
+QUOTIENTS = ("div", "div-no-nan")
+DOTS = ("matmul", "conv")
+
+
+@dataclass(frozen=True)
+class Interaction:
+    """Two operands of one op whose scales are far apart.
+
+    Attributes:
+      slot: the op; x, y: its operands.
+      gap: bits between the operands' largest magnitudes.
+      effect: ``"absorbed"``, ``"cancelled"``, ``"vanishes"``, ``"overflows"`` or ``"none"``: what the gap
+        did, or can do, to the result.
+      certainty: PROVEN when the exponents alone decide it for every element, EVENT when it was counted,
+        POSSIBLE when the extremes could meet.
+      affected: share of elements the effect was counted on, [0, 1]; NaN where it was not counted.
+      reaches: whether the result flows into a returned value or a variable.
+      text: one sentence with the numbers.
+    """
+
+    slot: int
+    x: int
+    y: int
+    gap: float
+    effect: str
+    certainty: Certainty
+    affected: float
+    reaches: bool
+    text: str
+
+
+@dataclass(frozen=True)
+class _Effect:
+    """One effect over some ops, each array of length n."""
+
+    name: str
+    proven: Mask
+    counted: Mask
+    possible: Mask
+    affected: Floats
+
+
+def interactions(graph: OpGraph, table: Row) -> list[Interaction]:
+    """Every op of one step whose operands are at least a significand apart, or lost something.
+
+    Args:
+      graph: the op table.
+      table: float64 [N, WIDTH], every slot's row in the step.
+
+    Returns:
+      The proven ones first, then the counted, each by the width of the gap.
+    """
+    found: list[Interaction] = []
+    for families, effects in (
+        (SUMS, _sum_effects),
+        (PRODUCTS, _product_effects),
+        (QUOTIENTS, _quotient_effects),
+        (DOTS, _dot_effects),
+    ):
+        ops = Ops.of(graph, table, _binary(graph, families))
+        if len(ops.slots):
+            found += _interactions(ops, effects(ops), wide=1 if families == SUMS else 2)
+    return sorted(found, key=lambda i: (list(Certainty).index(i.certainty), -i.gap, i.slot))
+
+
+def _binary(graph: OpGraph, families: tuple[str, ...]) -> Slots:
+    slots = graph.members(*families)
+    return slots[(graph.x[slots] >= 0) & (graph.y[slots] >= 0)]
+
+
+def _interactions(ops: Ops, effects: list[_Effect], wide: int) -> list[Interaction]:
+    gap = np.abs(ops.x.max_exp - ops.y.max_exp)
+    listed = gap >= wide * ops.precision
+    for effect in effects:
+        listed = listed | effect.proven | effect.counted
+    return [_interaction(ops, effects, int(k), float(gap[k])) for k in np.flatnonzero(listed)]
+
+
+def _interaction(ops: Ops, effects: list[_Effect], k: int, gap: float) -> Interaction:
+    effect, certainty, affected = "none", Certainty.POSSIBLE, np.nan
+    for kind, level in (("proven", Certainty.PROVEN), ("counted", Certainty.EVENT), ("possible", Certainty.POSSIBLE)):
+        hit = next((e for e in effects if getattr(e, kind)[k]), None)
+        if hit is not None:
+            effect, certainty, affected = hit.name, level, float(hit.affected[k])
+            break
+    slot = int(ops.slots[k])
+    return Interaction(
+        slot=slot,
+        x=int(ops.x_slots[k]),
+        y=int(ops.y_slots[k]),
+        gap=gap,
+        effect=effect,
+        certainty=certainty,
+        affected=affected,
+        reaches=bool(ops.graph.reaches_result[slot]),
+        text=ops.explain(_TEXT[effect, certainty], k)[0],
+    )
+
+
+_OPERANDS = "{op} of operands up to {x.top} and {y.top}"
+
+_TEXT: dict[tuple[str, Certainty], str] = {
+    ("none", Certainty.POSSIBLE): _OPERANDS + ": the result, up to {out.top}, is well within {f.name}.",
+    ("absorbed", Certainty.PROVEN): _OPERANDS + ": every element of the smaller one is lost ({f.precision} bits).",
+    ("absorbed", Certainty.EVENT): _OPERANDS
+    + ": {out.absorbed:,.0f} of {out.operands:,.0f} additions changed nothing.",
+    ("absorbed", Certainty.POSSIBLE): _OPERANDS + ": the smaller one can be lost ({f.precision} bits).",
+    ("cancelled", Certainty.EVENT): _OPERANDS + ": an element lost {out.cancelled:.0f} of {f.precision} bits.",
+    ("overflows", Certainty.PROVEN): _OPERANDS + ": every result is beyond {f.max_value:.3g}.",
+    ("overflows", Certainty.EVENT): _OPERANDS + ": {out.overflow:,.0f} results are beyond {f.max_value:.3g}.",
+    ("overflows", Certainty.POSSIBLE): _OPERANDS + ": should the largest meet, the result is beyond {f.max_value:.3g}.",
+    ("vanishes", Certainty.PROVEN): _OPERANDS + ": every result is 0 in {f.name}.",
+    ("vanishes", Certainty.EVENT): _OPERANDS + ": {out.underflow:,.0f} results are 0 or subnormal in {f.name}.",
+    ("vanishes", Certainty.POSSIBLE): _OPERANDS + ": should the smallest meet, the result is 0 in {f.name}.",
+}
+
+
+def _share(part: Floats, whole: Floats) -> Floats:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(part / whole, np.float64)
+
+
+def _never(o: Ops) -> Mask:
+    return np.zeros(len(o.slots), bool)
+
+
+def _without_zeros(c: Columns) -> Floats:
+    """E- where every element is at least that large, else NaN."""
+    return np.where((c.zero == 0) & (c.nan + c.inf == 0), c.min_exp, np.nan)
+
+
+def _sum_effects(o: Ops) -> list[_Effect]:
+    x_min, y_min = _without_zeros(o.x), _without_zeros(o.y)
+    absorbed = _share(o.out.absorbed, o.out.operands)
+    either = bounds.absorbs(x_min, o.y.max_exp, o.precision) | bounds.absorbs(y_min, o.x.max_exp, o.precision)
+    apart = np.abs(o.x.max_exp - o.y.max_exp)
+    unsafe = ~bounds.sum_is_safe(o.x.max_exp, o.y.max_exp, o.max_exp) & ~np.isnan(apart)
+    return [
+        _Effect("absorbed", either, absorbed >= 0.5, apart >= o.precision, absorbed),
+        _Effect("cancelled", _never(o), o.out.cancelled >= o.precision - 2, _never(o), np.full(len(apart), np.nan)),
+        _Effect("overflows", _never(o), o.out.overflow > 0, unsafe, _share(o.out.overflow, o.out.size)),
+    ]
+
+
+def _product_effects(o: Ops) -> list[_Effect]:
+    least, subnormal = o.x.min_exp + o.y.min_exp, o.min_exp - (o.precision - 1)
+    finite = ~np.isnan(least)
+    return [
+        _Effect(
+            "overflows",
+            bounds.product_overflows(_without_zeros(o.x), _without_zeros(o.y), o.max_exp),
+            o.out.overflow > 0,
+            finite & ~bounds.product_is_safe(o.x.max_exp, o.y.max_exp, o.max_exp),
+            _share(o.out.overflow, o.out.size),
+        ),
+        _Effect(
+            "vanishes",
+            bounds.product_vanishes(o.x.max_exp, o.y.max_exp, subnormal),
+            o.out.underflow > 0,
+            least < o.min_exp,
+            _share(o.out.underflow, o.out.size),
+        ),
+    ]
+
+
+def _quotient_effects(o: Ops) -> list[_Effect]:
+    largest, subnormal = o.x.max_exp - o.y.min_exp, o.min_exp - (o.precision - 1)
+    return [
+        _Effect(
+            "overflows",
+            bounds.quotient_overflows(_without_zeros(o.x), o.y.max_exp, o.max_exp),
+            o.out.overflow > 0,
+            ~np.isnan(largest) & ~bounds.quotient_is_safe(o.x.max_exp, o.y.min_exp, o.max_exp),
+            _share(o.out.overflow, o.out.size),
+        ),
+        _Effect(
+            "vanishes",
+            bounds.quotient_vanishes(o.x.max_exp, o.y.min_exp, subnormal),
+            o.out.underflow > 0,
+            o.x.min_exp - o.y.max_exp - 1 < o.min_exp,
+            _share(o.out.underflow, o.out.size),
+        ),
+    ]
+
+
+def _dot_effects(o: Ops) -> list[_Effect]:
+    """Products summed; their number is at most sqrt(|x| |y| / |out|), exactly so without a batch axis."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        length = np.maximum(np.sqrt(o.x.size * o.y.size / o.out.size), 1)
+    known = ~np.isnan(o.x.max_exp + o.y.max_exp)
+    unsafe = known & ~bounds.dot_is_safe(o.x.max_exp, o.y.max_exp, length, o.max_exp)
+    return [_Effect("overflows", _never(o), _never(o), unsafe, np.full(len(length), np.nan))]
