@@ -1,10 +1,13 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from werkzeug.test import TestResponse
 
-from tests.plugin.conftest import RUNS
+from tb_numstab.plugin.backend import NumericalHealthPlugin
+from tests.plugin.conftest import RUNS, Browser
 
 ROOT = Path(__file__).parents[2]
 LINK = dict(run="nan_softmax_log", op="Log_21:0", step="57")
@@ -21,14 +24,14 @@ PAGES = {
 }
 
 
-def error_of(response):
+def error_of(response: TestResponse) -> str:
     error = response.get_json()["error"]
     assert error["code"] == response.status_code
     assert set(error) == {"code", "message"}
-    return error["message"]
+    return str(error["message"])
 
 
-def test_every_route_is_tried_here_and_described(browser):
+def test_every_route_is_tried_here_and_described(browser: Browser) -> None:
     data_routes = {route for route in browser.routes if not route.startswith("/static/")}
     assert data_routes == set(PAGES)
     described = (ROOT / "docs" / "http_api.md").read_text()
@@ -36,18 +39,18 @@ def test_every_route_is_tried_here_and_described(browser):
 
 
 @pytest.mark.parametrize("route", PAGES)
-def test_answers_are_strict_json(browser, route):
+def test_answers_are_strict_json(browser: Browser, route: str) -> None:
     response = browser.open(route, **PAGES[route])
     assert response.status_code == 200
     assert response.mimetype == "application/json"
 
-    def refuse(name):
+    def refuse(name: str) -> None:
         raise AssertionError(f"bare {name} is not JSON")
 
     json.loads(response.get_data(), parse_constant=refuse)
 
 
-def test_the_answers_are_about_the_right_thing(browser):
+def test_the_answers_are_about_the_right_thing(browser: Browser) -> None:
     assert [run["name"] for run in browser.open("/runs").get_json()["runs"]] == RUNS
     page = browser.open("/op", **LINK).get_json()
     assert (page["op"]["op_type"], page["step"]) == ("Log", 57)
@@ -59,7 +62,7 @@ def test_the_answers_are_about_the_right_thing(browser):
 
 @pytest.mark.parametrize("route", [*PAGES, "/static/index.js", "/static/style.css", "/static/licenses.txt"])
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
-def test_nothing_but_reading_is_allowed(browser, route, method):
+def test_nothing_but_reading_is_allowed(browser: Browser, route: str, method: str) -> None:
     response = browser.open(route, method=method)
     assert response.status_code == 405
     assert response.headers["Allow"] == "GET, HEAD"
@@ -67,7 +70,7 @@ def test_nothing_but_reading_is_allowed(browser, route, method):
 
 
 @pytest.mark.parametrize("route", [*PAGES, "/static/index.js"])
-def test_head_is_get_without_a_body(browser, route):
+def test_head_is_get_without_a_body(browser: Browser, route: str) -> None:
     response = browser.open(route, method="HEAD", **PAGES.get(route, {}))
     assert response.status_code == 200
     assert response.get_data() == b""
@@ -91,7 +94,7 @@ def test_head_is_get_without_a_body(browser, route):
         ("/map", "run=healthy&first_step=5&last_step=2", "together"),
     ],
 )
-def test_malformed_queries_are_named(browser, route, query, message):
+def test_malformed_queries_are_named(browser: Browser, route: str, query: Any, message: str) -> None:
     response = browser.raw(route, query)
     assert response.status_code == 400
     assert message in error_of(response)
@@ -107,20 +110,22 @@ def test_malformed_queries_are_named(browser, route, query, message):
         ("/compare", dict(run="healthy", against="nope"), 'no run "nope"'),
     ],
 )
-def test_what_is_not_there_is_named(browser, route, query, message):
+def test_what_is_not_there_is_named(browser: Browser, route: str, query: Any, message: str) -> None:
     response = browser.open(route, **query)
     assert response.status_code == 404
     assert message in error_of(response)
 
 
 @pytest.mark.parametrize("columns", ["-5", "0", "1", "999999999"])
-def test_any_number_of_columns_is_bounded(browser, columns):
+def test_any_number_of_columns_is_bounded(browser: Browser, columns: str) -> None:
     view = browser.open("/map", run="healthy", columns=columns).get_json()
     assert 1 <= len(view["columns"]) <= 80
 
 
-def test_an_error_of_ours_is_logged_and_does_not_leak(plugin, browser, monkeypatch, caplog):
-    def fail(*args):
+def test_an_error_of_ours_is_logged_and_does_not_leak(
+    plugin: NumericalHealthPlugin, browser: Browser, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*args: object) -> None:
         raise RuntimeError("secret detail")
 
     monkeypatch.setattr(plugin._reader, "run", fail)
@@ -133,17 +138,17 @@ def test_an_error_of_ours_is_logged_and_does_not_leak(plugin, browser, monkeypat
 @pytest.mark.parametrize(
     ("name", "kind"), [("index.js", "text/javascript"), ("style.css", "text/css"), ("licenses.txt", "text/plain")]
 )
-def test_static_files_are_the_built_ones(browser, name, kind):
+def test_static_files_are_the_built_ones(browser: Browser, name: str, kind: str) -> None:
     response = browser.open(f"/static/{name}")
     assert response.mimetype == kind
     assert response.get_data() == (ROOT / "tb_numstab" / "static" / name).read_bytes()
 
 
-def test_no_route_has_a_wildcard(browser):
+def test_no_route_has_a_wildcard(browser: Browser) -> None:
     assert not [route for route in browser.routes if "*" in route]
 
 
-def test_metadata(plugin):
+def test_metadata(plugin: NumericalHealthPlugin) -> None:
     metadata = plugin.frontend_metadata()
     assert metadata.es_module_path in plugin.get_plugin_apps()
     assert metadata.tab_name == "Numerical health"

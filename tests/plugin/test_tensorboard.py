@@ -3,13 +3,16 @@
 import json
 import urllib.error
 import urllib.request
+from email.message import Message
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.plugin.tensorboard_process import tensorboard
 
 
-def fetch(address):
+def fetch(address: str) -> tuple[int, Message, bytes]:
     with urllib.request.urlopen(address, timeout=20) as answer:
         return answer.status, answer.headers, answer.read()
 
@@ -19,7 +22,7 @@ def fetch(address):
     [(["--load_fast=true"], ""), (["--load_fast=false"], "/some/prefix")],
     ids=["fast loader", "python loader, path prefix"],
 )
-def test_the_plugin_answers(logs, tmp_path, flags, prefix):
+def test_the_plugin_answers(logs: Path, tmp_path: Path, flags: Any, prefix: str) -> None:
     with tensorboard(logs, *flags, log=tmp_path / "log.txt", path_prefix=prefix) as address:
         assert address.endswith(f"{prefix}/")
         plugin = f"{address}data/plugin/numstab/"
@@ -46,7 +49,7 @@ def test_the_plugin_answers(logs, tmp_path, flags, prefix):
                 fetch(plugin + outside)
 
 
-def test_a_users_own_limit_wins_and_is_told(logs, tmp_path):
+def test_a_users_own_limit_wins_and_is_told(logs: Path, tmp_path: Path) -> None:
     with tensorboard(logs, "--samples_per_plugin=numstab=20", log=tmp_path / "log.txt") as address:
         overview = json.loads(fetch(f"{address}data/plugin/numstab/overview?run=nan_softmax_log")[2])
     assert overview["session"]["records"] == 20

@@ -2,6 +2,7 @@ import base64
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tb_numstab.schema.formats import FORMATS
 from tb_numstab.schema.ops import OpSite
@@ -9,19 +10,20 @@ from tb_numstab.schema.record import encode_record
 from tb_numstab.store.run_data import RunData, Session
 from tb_numstab.views import health_map
 from tb_numstab.views.health_map import Window, map_order, map_view
-from tb_numstab.views.subject import Subjects
+from tb_numstab.views.json_values import Json
+from tb_numstab.views.subject import Subject, Subjects
 from tb_numstab.views.timeline import INF, NAN
 from tests.support.synthetic import SESSION
 from tests.views.conftest import synthetic
 from tests.views.test_timeline import record
 
 
-def cells(view, name):
+def cells(view: Json, name: str) -> NDArray[np.uint8]:
     raw = np.frombuffer(base64.b64decode(view[name]), np.uint8)
     return raw.reshape(len(view["rows"]), len(view["columns"]))
 
 
-def groups_run(groups, ops_per_group, steps):
+def groups_run(groups: int, ops_per_group: int, steps: int) -> Subject:
     """A run of MatMuls in layers whose largest exponent is the slot's number plus the step."""
     table = [OpSite("MatMul", f"m{i}", layer=f"layer_{i // ops_per_group}") for i in range(groups * ops_per_group)]
     records = [record(s, **{f"s{i}": dict(max_exp=i + s - 60) for i in range(len(table))}) for s in range(steps)]
@@ -29,7 +31,7 @@ def groups_run(groups, ops_per_group, steps):
     return Subjects().get(RunData("r", [session]))
 
 
-def test_one_row_a_tensor_where_they_fit(broken):
+def test_one_row_a_tensor_where_they_fit(broken: Subject) -> None:
     view = map_view(broken, Window())
     order = map_order(broken.ops)
     assert [row["op"]["key"] for row in view["rows"]] == [broken.ops.keys[slot] for slot in order]
@@ -39,7 +41,7 @@ def test_one_row_a_tensor_where_they_fit(broken):
     assert [bool(m & (NAN | INF)) for m in marks] == [step >= 57 for step in range(80)]
 
 
-def test_cells_hold_bits_to_each_limit():
+def test_cells_hold_bits_to_each_limit() -> None:
     subject = groups_run(1, 4, 3)
     view = map_view(subject, Window())
     expected = np.array([[i + s - 60 for s in range(3)] for i in range(4)])
@@ -49,7 +51,9 @@ def test_cells_hold_bits_to_each_limit():
 
 
 @pytest.mark.parametrize(("groups", "ops", "rows"), [(3, 2, 6), (6, 5, 6), (40, 5, 10), (1, 60, 10)])
-def test_rows_are_tensors_then_groups_then_bundles(monkeypatch, groups, ops, rows):
+def test_rows_are_tensors_then_groups_then_bundles(
+    monkeypatch: pytest.MonkeyPatch, groups: int, ops: int, rows: int
+) -> None:
     monkeypatch.setattr(health_map, "MAX_ROWS", 10)
     view = map_view(groups_run(groups, ops, 2), Window())
     assert len(view["rows"]) == rows
@@ -61,7 +65,7 @@ def test_rows_are_tensors_then_groups_then_bundles(monkeypatch, groups, ops, row
     assert cells(view, "over")[:, 0].tolist() == [max(127 - (last - 1 - 60), 0) + 1 for _, last in edges]
 
 
-def test_a_rows_range_opens_it(monkeypatch):
+def test_a_rows_range_opens_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health_map, "MAX_ROWS", 10)
     subject = groups_run(40, 5, 2)
     bundle = map_view(subject, Window())["rows"][3]
@@ -71,7 +75,7 @@ def test_a_rows_range_opens_it(monkeypatch):
     assert [row["op"]["name"] for row in tensors] == [f"m{i}" for i in range(60, 65)]
 
 
-def test_steps_are_windowed_and_bundled_by_their_worst():
+def test_steps_are_windowed_and_bundled_by_their_worst() -> None:
     subject = groups_run(1, 2, 10)
     assert map_view(subject, Window(steps=(3, 6)))["columns"] == [[3, 3], [4, 4], [5, 5]]
     view = map_view(subject, Window(), max_columns=5)
@@ -80,12 +84,12 @@ def test_steps_are_windowed_and_bundled_by_their_worst():
 
 
 @pytest.mark.parametrize("window", [Window(rows=(500, 900)), Window(rows=(-9, 1)), Window(steps=(900, 901))])
-def test_a_window_beside_the_data_is_no_error(window):
+def test_a_window_beside_the_data_is_no_error(window: Window) -> None:
     view = map_view(groups_run(1, 4, 2), window)
     assert cells(view, "marks").shape == (len(view["rows"]), len(view["columns"]))
 
 
-def test_what_is_not_known_is_zero():
+def test_what_is_not_known_is_zero() -> None:
     session = Session(SESSION, "", [OpSite("Log", "l"), OpSite("Log", "m")], [0], [encode_record(record(0, s0={}))])
     view = map_view(Subjects().get(RunData("r", [session])), Window())
     assert cells(view, "over").tolist() == [[0], [0]]

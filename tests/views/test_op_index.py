@@ -19,7 +19,7 @@ sites = st.builds(
 
 
 @given(st.lists(sites, max_size=10), st.integers(0, 10))
-def test_every_slot_has_a_key_of_its_own_that_growth_does_not_change(table, count):
+def test_every_slot_has_a_key_of_its_own_that_growth_does_not_change(table: list[OpSite], count: int) -> None:
     ops = OpIndex(table)
     assert len(set(ops.keys)) == len(table)
     assert [ops.slot(key) for key in ops.keys] == list(range(len(table)))
@@ -27,18 +27,18 @@ def test_every_slot_has_a_key_of_its_own_that_growth_does_not_change(table, coun
 
 
 @given(st.lists(sites, max_size=10))
-def test_consumers_are_the_reverse_of_inputs(table):
+def test_consumers_are_the_reverse_of_inputs(table: list[OpSite]) -> None:
     ops = OpIndex(table)
     edges = {(source, slot) for slot, site in enumerate(table) for source in site.inputs if 0 <= source < len(table)}
     assert {(source, slot) for source, slots in enumerate(ops.consumers) for slot in slots} == edges
 
 
-def test_keys_are_what_people_write():
+def test_keys_are_what_people_write() -> None:
     table = [OpSite("Log", "loss/Log"), OpSite("Log", "Log", output=1, graph="while/body"), OpSite("Log", "loss/Log")]
     assert OpIndex(table).keys == ["loss/Log:0", "while/body/Log:1", "loss/Log:0#2"]
 
 
-def test_groups_come_as_close_to_a_layer_as_is_known():
+def test_groups_come_as_close_to_a_layer_as_is_known() -> None:
     plain = OpSite("Mul", "m", frames=(LINE,))
     table = [
         dataclasses.replace(plain, layer="net/dense"),
@@ -60,7 +60,7 @@ def test_groups_come_as_close_to_a_layer_as_is_known():
     ]
 
 
-def test_ref_links_to_the_users_own_line():
+def test_ref_links_to_the_users_own_line() -> None:
     assert OpIndex([OpSite("Mul", "m", frames=(LINE,))]).ref(0)["source"] == {
         "file": "train.py",
         "line": 3,

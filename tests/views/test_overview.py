@@ -2,11 +2,11 @@ import dataclasses
 import json
 
 from tb_numstab.views.overview import overview_view, runs_view, verdict_only_view
-from tb_numstab.views.subject import Subjects
+from tb_numstab.views.subject import Subject, Subjects
 from tests.views.conftest import run_of
 
 
-def test_runs_are_listed_without_decoding_a_record():
+def test_runs_are_listed_without_decoding_a_record() -> None:
     run = run_of("healthy", 3)
     broken = dataclasses.replace(run.sessions[0], encoded=[b"damaged"] * 3)
     listed = runs_view([dataclasses.replace(run, sessions=[broken], problems=["A sentence."])])
@@ -19,7 +19,7 @@ def test_runs_are_listed_without_decoding_a_record():
     ]
 
 
-def test_the_broken_run_tells_op_line_and_cause(broken):
+def test_the_broken_run_tells_op_line_and_cause(broken: Subject) -> None:
     view = json.loads(json.dumps(overview_view(broken), allow_nan=False))
     assert view["verdict"]["status"] == "broken"
     assert view["verdict"]["step"] == 57
@@ -31,25 +31,25 @@ def test_the_broken_run_tells_op_line_and_cause(broken):
     assert worst["fix"]["text"]
 
 
-def test_every_key_in_the_findings_opens(broken):
+def test_every_key_in_the_findings_opens(broken: Subject) -> None:
     for finding in overview_view(broken)["findings"]:
         for op in (finding["op"], *(hop["op"] for hop in finding["why"])):
             assert broken.ops.slot(op["key"]) is not None
 
 
-def test_the_healthy_run_has_nothing_to_say(healthy):
+def test_the_healthy_run_has_nothing_to_say(healthy: Subject) -> None:
     view = overview_view(healthy)
     assert view["verdict"]["status"] == "healthy"
     assert view["findings"] == []
     assert view["formats"] == ["float32"]
 
 
-def test_a_run_without_a_record_has_no_verdict():
+def test_a_run_without_a_record_has_no_verdict() -> None:
     run = run_of("healthy", 0)
     view = overview_view(Subjects().get(run))
     assert view["verdict"] is None
     assert view["session"]["records"] == 0
 
 
-def test_the_verdict_alone_is_the_overviews(broken):
+def test_the_verdict_alone_is_the_overviews(broken: Subject) -> None:
     assert verdict_only_view(broken) == {"run": "nan_softmax_log", "verdict": overview_view(broken)["verdict"]}

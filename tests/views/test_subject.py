@@ -2,12 +2,13 @@ import dataclasses
 
 import pytest
 
-from tb_numstab.schema.record import encode_record
+from tb_numstab.schema.record import StepRecord, decode_record, encode_record
+from tb_numstab.views import subject as subject_module
 from tb_numstab.views.subject import NotInData, Subjects
 from tests.views.conftest import run_of, synthetic
 
 
-def test_growing_gives_what_starting_over_gives():
+def test_growing_gives_what_starting_over_gives() -> None:
     subjects = Subjects()
     for records in (10, 40, 60, 80):
         subject = subjects.get(run_of("nan_softmax_log", records))
@@ -17,24 +18,26 @@ def test_growing_gives_what_starting_over_gives():
     assert [c.last_step for c in subject.timeline.columns] == [c.last_step for c in fresh.timeline.columns]
 
 
-def test_only_new_records_are_decoded(monkeypatch):
-    decoded = []
+def test_only_new_records_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[bytes] = []
+
+    def counted(data: bytes) -> StepRecord:
+        decoded.append(data)
+        return decode_record(data)
+
     subjects = Subjects()
     subjects.get(run_of("healthy", 40))
-    from tb_numstab.views import subject as module
-
-    real = module.decode_record
-    monkeypatch.setattr(module, "decode_record", lambda data: decoded.append(data) or real(data))
+    monkeypatch.setattr(subject_module, "decode_record", counted)
     subjects.get(run_of("healthy", 45))
     assert len(decoded) == 5
 
 
-def test_the_same_data_are_not_looked_at_twice():
+def test_the_same_data_are_not_looked_at_twice() -> None:
     subjects, run = Subjects(), run_of("healthy", 5)
     assert subjects.get(run) is subjects.get(run)
 
 
-def test_a_changed_past_starts_over():
+def test_a_changed_past_starts_over() -> None:
     subjects = Subjects()
     run = run_of("healthy", 20)
     subjects.get(run)
@@ -46,7 +49,7 @@ def test_a_changed_past_starts_over():
     assert [c.last_step for c in subject.timeline.columns] == list(range(0, 20, 2))
 
 
-def test_a_restart_is_another_session():
+def test_a_restart_is_another_session() -> None:
     first, second = run_of("nan_softmax_log"), run_of("healthy")
     renamed = [dataclasses.replace(r, session="later") for r in synthetic("healthy").records]
     later = dataclasses.replace(second.sessions[0], id="later", encoded=[encode_record(r) for r in renamed])
@@ -56,7 +59,7 @@ def test_a_restart_is_another_session():
     assert subjects.get(run, first.sessions[0].id).verdict.status.value == "broken"
 
 
-def test_what_is_not_there_is_named():
+def test_what_is_not_there_is_named() -> None:
     with pytest.raises(NotInData, match='no session "x"'):
         Subjects().get(run_of("healthy", 2), "x")
     empty = dataclasses.replace(run_of("healthy", 2), sessions=[])

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from tb_numstab.views import timeline
 from tb_numstab.views.timeline import ABSENT, INF, MEASURED, NAN, OVERFLOW, Timeline
 
 
-def record(step, **slots):
+def record(step: int, **slots: Any) -> StepRecord:
     """A record of slots ``s0=dict(column=value)``."""
     numbers = np.array([int(name[1:]) for name in slots])
     rows = empty_rows(len(slots))
@@ -19,7 +21,7 @@ def record(step, **slots):
     return StepRecord("s", step, 0.0, numbers, rows, np.zeros((len(slots), HISTOGRAM_BINS), np.uint8))
 
 
-def test_a_column_holds_exponents_and_marks_of_every_slot():
+def test_a_column_holds_exponents_and_marks_of_every_slot() -> None:
     line = Timeline()
     line.feed(record(5, s0=dict(max_exp=3, min_exp=-2), s2=dict(nan=1, neg_inf=2, overflow=1)), slots=4)
     (column,) = line.columns
@@ -29,14 +31,14 @@ def test_a_column_holds_exponents_and_marks_of_every_slot():
     assert column.marks.tolist() == [MEASURED, 0, MEASURED | NAN | INF | OVERFLOW, 0]
 
 
-def test_slots_beyond_the_table_are_left_out():
+def test_slots_beyond_the_table_are_left_out() -> None:
     line = Timeline()
     line.feed(record(0, s0=dict(max_exp=1), s9=dict(max_exp=1)), slots=1)
     assert line.columns[0].max_exp.tolist() == [1]
 
 
 @pytest.mark.parametrize("records", [1, 7, 16, 100])
-def test_a_long_run_shares_columns_and_loses_no_event(monkeypatch, records):
+def test_a_long_run_shares_columns_and_loses_no_event(monkeypatch: pytest.MonkeyPatch, records: int) -> None:
     monkeypatch.setattr(timeline, "MAX_CELLS", 20)
     line = Timeline()
     for step in range(records):
@@ -51,7 +53,7 @@ def test_a_long_run_shares_columns_and_loses_no_event(monkeypatch, records):
         assert bool(column.marks[1] & NAN) == (column.first_step <= records // 2 <= column.last_step)
 
 
-def test_merged_columns_may_know_different_numbers_of_slots(monkeypatch):
+def test_merged_columns_may_know_different_numbers_of_slots(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timeline, "MAX_CELLS", 3)
     line = Timeline()
     line.feed(record(0, s0=dict(max_exp=2, min_exp=0)), slots=1)
