@@ -21,8 +21,8 @@ from tb_numstab.report.answers import answers, route_key
 from tb_numstab.report.html import build_report, embedded
 from tb_numstab.schema.ops import Frame
 from tb_numstab.store.event_files import read_runs
-from tests.support.runs import make_run
-from tests.support.synthetic import scaled_run
+from tests.support.runs import SyntheticRun, make_run
+from tests.support.synthetic import SESSION, Recorder, scaled_run
 
 EVIL = "</script><script>window.owned = 1</script><img src=x onerror='window.owned = 1'>\u2028<!--"
 
@@ -83,6 +83,14 @@ def test_large_log_gives_a_small_report(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(answers_module, "MAX_BYTES", 600_000)
     data = answers(runs)
     assert 600_000 < sum(map(len, data.values())) < 650_000
+
+
+def test_session_without_a_record_yet_gives_way_to_the_one_before(small: SyntheticRun, tmp_path: Path) -> None:
+    small.write(tmp_path)
+    with Recorder(tmp_path, "20260101T000000-00000000") as run:
+        run.ops(small.sites)
+    data = answers(read_runs(str(tmp_path)))
+    assert json.loads(data[route_key("overview", run=".")])["session"]["id"] == SESSION
 
 
 def test_progress_goes_from_nothing_to_nearly_all(logdir: Path) -> None:

@@ -105,7 +105,7 @@ def _check(
     for done, run_data in enumerate(runs):
         progress(run_data.name, done, len(runs))
         # A restarted run is judged by its latest session; workers of one run each have their own.
-        latest = {s.worker: s for s in run_data.sessions if s.steps}
+        latest = {session.worker: session for session in run_data.measured}
         for session in latest.values():
             subject = subjects.get(run_data, session.id)
             found = [f for f in subject.findings if any(fnmatchcase(f.rule, p) for p in options.select)]
@@ -132,26 +132,30 @@ def _follow(options: argparse.Namespace, known: _Known) -> int:
     if options.format == "json":
         raise CliError("--follow goes with --format text or github: JSON is one document")
     folder, subjects = LogFolder(options.logdir, options.run), Subjects()
-    told: set[tuple[str, str, str, str]] = set()
+    told: set[tuple[str, ...]] = set()
     told_problems: set[str] = set()
     failed = False
     print(f"tb-numstab: watching {printable(options.logdir)}, Ctrl-C ends", file=sys.stderr)
     try:
         while True:
             started = time.monotonic()
-            runs = [r for r in reading.read_folder(folder, options, told_problems) if any(s.steps for s in r.sessions)]
+            runs = reading.read_folder(folder, options, told_problems)
             with reading.ProgressLine("Judging") as progress:
                 checked = [*_check(runs, options, known, progress, subjects)]
             failed = failed or _failed(checked, options)
-            for item in checked:
-                subject = item.subject
-                keys = [(subject.run.name, subject.session.id, *_identity(f, subject.ops)) for f in item.findings]
-                new = [f for f, key in zip(item.findings, keys, strict=True) if key not in told]
-                told.update(keys)
-                if new:
-                    news = replace(item, findings=new)
-                    print(FORMATS[options.format](Summary(options.logdir, options.fail_on, failed, [news])), flush=True)
+            news = [item for item in (_news(c, told) for c in checked) if item.findings]
+            if news:
+                print(FORMATS[options.format](Summary(options.logdir, options.fail_on, failed, news)), flush=True)
             # Judging takes longer as the run grows: never spend more than half of the time on it.
             time.sleep(max(FOLLOW_SECONDS, time.monotonic() - started))
     except KeyboardInterrupt:
         return EXIT_FINDINGS if failed else EXIT_CLEAN
+
+
+def _news(item: Checked, told: set[tuple[str, ...]]) -> Checked:
+    """The item with only the findings not told before, which then count as told."""
+    subject = item.subject
+    keys = [(subject.run.name, subject.session.id, *_identity(f, subject.ops)) for f in item.findings]
+    new = [f for f, key in zip(item.findings, keys, strict=True) if key not in told]
+    told.update(keys)
+    return replace(item, findings=new)

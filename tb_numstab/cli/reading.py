@@ -27,7 +27,7 @@ def read(options: argparse.Namespace) -> list[RunData]:
       CliError: there is none.
     """
     runs = read_folder(LogFolder(options.logdir, options.run), options)
-    measured = [run for run in runs if any(session.steps for session in run.sessions)]
+    measured = [run for run in runs if run.measured]
     if not measured:
         raise CliError(_nothing_to_read(options, runs))
     return measured

@@ -29,20 +29,20 @@ Progress = Callable[[str, int, int], None]
 
 
 def answers(runs: Sequence[RunData], progress: Progress | None = None) -> dict[str, str]:
-    """JSON texts by route key, of the latest session of each run.
+    """JSON texts by route key, of the latest session of each run that holds a record.
 
     Every page of a run is there, and that of every op which a finding names. Pages of other ops and
     comparisons are there as far as they fit.
 
     Args:
-      runs: runs with at least one session.
+      runs: runs with at least one record.
       progress: told about each part.
     """
     progress = progress or (lambda what, done, total: None)
     subjects, known = [], Subjects()
     for done, run in enumerate(runs):
         progress(run.name, done, len(runs))
-        subjects.append(known.get(run))
+        subjects.append(known.get(run, run.measured[-1].id))
     held = {"runs": _dumps(runs_view(runs))}
     for answer in chain.from_iterable(map(_always, subjects)):
         held[answer.key] = _dumps(answer.view())

@@ -21,7 +21,7 @@ def build_report(runs: Sequence[RunData], title: str, progress: Progress | None 
     """The whole file.
 
     Args:
-      runs: runs with at least one session.
+      runs: runs with at least one record.
       title: of the page, plain text.
       progress: told about each page of the report.
 

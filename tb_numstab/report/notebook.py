@@ -34,7 +34,7 @@ def load_run(path: str | os.PathLike[str], run: str | None = None, session: str 
       LookupError: the run has no such session.
     """
     logdir = os.fspath(path)
-    found = [r for r in read_runs(logdir, run) if any(s.steps for s in r.sessions)]
+    found = [r for r in read_runs(logdir, run) if r.measured]
     if not found:
         which = "run with tb-numstab step records" if run is None else f"run {run!r} with tb-numstab step records"
         raise ValueError(f"{logdir} holds no {which}")
@@ -58,8 +58,7 @@ class Run:
     """
 
     def __init__(self, data: RunData, session: str | None = None) -> None:
-        latest = [s.id for s in data.sessions if s.steps][-1]
-        self._subject: Subject = Subjects().get(data, session or latest)
+        self._subject: Subject = Subjects().get(data, session or data.measured[-1].id)
         self.name = data.name
         self.session = self._subject.session.id
         self.sessions = [s.id for s in data.sessions]

@@ -61,3 +61,8 @@ class RunData:
     name: str
     sessions: list[Session] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+
+    @property
+    def measured(self) -> list[Session]:
+        """The sessions that hold a record, by start time."""
+        return [session for session in self.sessions if session.steps]
