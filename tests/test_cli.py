@@ -72,6 +72,11 @@ def test_broken_run_names_line_step_cause_and_fix(cli: Cli, logdir: Path) -> Non
     assert err == ""
 
 
+def test_line_below_the_working_directory_is_named_from_there(cli: Cli, tmp_path: Path) -> None:
+    moved(make_run("nan_softmax_log"), Frame(str(Path.cwd() / "models" / "a.py"), 38, "f", ""), "op").write(tmp_path)
+    assert "  error    models/a.py:38  steps 57-79" in cli("check", tmp_path)[1]
+
+
 def test_all_runs_are_judged(cli: Cli, logdir: Path) -> None:
     code, out, _ = cli("check", logdir)
     assert code == 1

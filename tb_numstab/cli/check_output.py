@@ -6,10 +6,9 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from tb_numstab.analysis.finding import Finding, Severity
-from tb_numstab.cli.text import printable, wrapped
+from tb_numstab.cli.text import from_here, printable, wrapped
 from tb_numstab.views.findings import finding_view, verdict_view
 from tb_numstab.views.json_values import Json
 from tb_numstab.views.subject import Subject
@@ -78,7 +77,8 @@ def _finding_text(finding: Finding, width: int) -> Iterator[str]:
     steps = f"step {finding.first_step}"
     if finding.last_step != finding.first_step:
         steps = f"steps {finding.first_step}-{finding.last_step}"
-    yield f"  {finding.severity.value:<8} {printable(str(source or finding.site.name))}  {steps}  {finding.rule}"
+    where = f"{from_here(source.file)}:{source.line}" if source is not None else finding.site.name
+    yield f"  {finding.severity.value:<8} {printable(where)}  {steps}  {finding.rule}"
     yield wrapped("", f"{finding.title}. {finding.summary}", width, _INDENT)
     if source is not None and source.text:
         yield f"{_INDENT}line:  {printable(source.text)}"
@@ -145,16 +145,10 @@ def _annotation(run: str, finding: Finding) -> str:
     properties = {"title": f"tb-numstab: {finding.title}"}
     source = finding.site.source
     if source is not None:
-        properties |= {"file": _in_repository(source.file), "line": str(source.line)}
+        properties |= {"file": from_here(source.file), "line": str(source.line)}
     shown = ",".join(f"{name}={_escaped_property(value)}" for name, value in properties.items())
     text = f"{finding.summary} {finding.fix.text} (run {run}, step {finding.first_step}, rule {finding.rule})"
     return f"::{_LEVELS[finding.severity]} {shown}::{_escaped(text)}"
-
-
-def _in_repository(file: str) -> str:
-    """The path GitHub knows: relative to the working directory, where it lies below."""
-    path, here = Path(file), Path.cwd()
-    return path.relative_to(here).as_posix() if path.is_relative_to(here) else file
 
 
 def _escaped(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from pathlib import Path
 
 
 def printable(text: str) -> str:
@@ -20,3 +21,9 @@ def wrapped(label: str, text: str, width: int, indent: str) -> str:
         break_long_words=False,
         break_on_hyphens=False,
     )
+
+
+def from_here(file: str) -> str:
+    """A path relative to the working directory where it lies below: what terminals and GitHub can open."""
+    path, here = Path(file), Path.cwd()
+    return path.relative_to(here).as_posix() if path.is_relative_to(here) else file
