@@ -14,17 +14,19 @@ if TYPE_CHECKING:
     from tb_numstab.instrument.keras import NumericalHealth
     from tb_numstab.instrument.logger import StepHealth, log_step
     from tb_numstab.instrument.watch import watch
+    from tb_numstab.report.notebook import load_run
 
 __version__ = "0.1.0"
 
 _WHERE = {
     "NumericalHealth": "tb_numstab.instrument.keras",
     "StepHealth": "tb_numstab.instrument.logger",
+    "load_run": "tb_numstab.report.notebook",
     "log_step": "tb_numstab.instrument.logger",
     "watch": "tb_numstab.instrument.watch",
 }
 
-__all__ = ["NumericalHealth", "StepHealth", "log_step", "watch"]
+__all__ = ["NumericalHealth", "StepHealth", "load_run", "log_step", "watch"]
 
 
 def __getattr__(name: str) -> Any:

@@ -38,7 +38,7 @@ class Recorder:
         self._by_inputs: dict[tuple[str, tuple[int | None, ...]], int] = {}
         self._by_type: dict[str, list[int]] = {}
         self._differentiated: set[int] = set()
-        self._forward = threading.local()  # replicas of a strategy build gradients in their own threads
+        self._thread = threading.local()  # replicas of a strategy build gradients in their own threads
         self._owners: dict[int, Any] = {}
         self._variables: dict[int, Any] = {}  # handle id -> variable
 
@@ -66,11 +66,14 @@ class Recorder:
         self, op_type: str | bytes, inputs: Any, attrs: Any, outputs: Any, op_name: str | None = None, graph: Any = None
     ) -> Any:
         del attrs  # part of TensorFlow's callback signature
-        if self.problem is None:
+        if self.problem is None and not getattr(self._thread, "busy", False):
+            self._thread.busy = True  # recording an op may itself run ops
             try:
                 self.record(tf.compat.as_str(op_type), inputs, outputs, op_name, graph)
             except Exception as error:  # noqa: BLE001 - monitoring steps aside, whatever went wrong
                 self.problem = error
+            finally:
+                self._thread.busy = False
         return outputs if graph is not None else None  # the next callback is given what this one returns
 
     # ---- building sites
@@ -131,20 +134,20 @@ class Recorder:
 
     def forward_slot(self) -> int:
         """Slot of the forward op whose gradient this thread is building, or -1."""
-        chain = getattr(self._forward, "chain", None)
+        chain = getattr(self._thread, "chain", None)
         return chain[-1] if chain else -1
 
     @contextmanager
     def gradient_of(self, op: Any) -> Iterator[None]:
         """Marks ops created inside the block as the gradient of ``op``."""
-        if not hasattr(self._forward, "chain"):
-            self._forward.chain = []
+        if not hasattr(self._thread, "chain"):
+            self._thread.chain = []
         slot = self._forward_slot_of(op)
-        self._forward.chain.append(self.forward_slot() if slot < 0 else slot)
+        self._thread.chain.append(self.forward_slot() if slot < 0 else slot)
         try:
             yield
         finally:
-            self._forward.chain.pop()
+            self._thread.chain.pop()
 
     def _forward_slot_of(self, op: Any) -> int:
         for tensor in op.outputs or ():  # the tape drops what the gradient does not need

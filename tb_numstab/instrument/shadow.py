@@ -93,5 +93,6 @@ def _fresh(handle: Any, value: Any) -> Any:
         fresh = gen_resource_variable_ops.var_handle_op(
             dtype=_dtype(handle), shape=shape, shared_name=context.anonymous_name()
         )
+        fresh._handle_data = handle._handle_data
         assign(fresh, value)
     return fresh
