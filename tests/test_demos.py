@@ -52,6 +52,7 @@ def trained(logs: Path) -> Trained:
     ("demo", "run"),
     [
         ("healthy", "."),
+        ("float16", "loss_scaled"),
         ("lost_updates", "float32"),
         ("seed_story", "multiply"),
         ("seed_story", "sigmoid"),
@@ -69,7 +70,7 @@ def test_a_healthy_training_is_called_healthy(trained: Trained, demo: str, run: 
     [
         ("nan_softmax", ".", "Log", "# BUG"),
         ("float16", "overflow", "BatchMatMulV2", "# BUG"),
-        ("float16", "underflow", "MatMul", "# float16 product"),
+        ("float16", "underflow", "Cast", "# its gradient is cast"),
         ("lost_updates", "bfloat16", "AssignSubVariableOp", "# BUG"),
         ("seed_story", "sgd", "Square", "# SGD overflows"),
     ],
