@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tb_numstab.analysis.rules import (
+    absorption,
     arithmetic,
     cancellation,
     cast,
@@ -25,6 +26,7 @@ RULES: tuple[Rule, ...] = (
     *roots.RULES,
     *softmax.RULES,
     *arithmetic.RULES,
+    *absorption.RULES,
     *cast.RULES,
     *cancellation.RULES,
     *updates.RULES,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from tb_numstab.analysis.finding import Fix
 from tb_numstab.analysis.graph import Mask
 from tb_numstab.analysis.ops import Ops
@@ -12,6 +14,16 @@ _GROWN = "Find what makes the operands grow (learning rate, missing normalisatio
 
 def _overflowed(o: Ops) -> Mask:
     return o.out.nan + o.out.inf > 0
+
+
+def too_many_to_count(o: Ops) -> Mask:
+    """In float16 the number of averaged elements is itself Inf."""
+    return np.asarray((o.max_exp == 15) & (o.x.size / np.maximum(o.out.size, 1) >= 65520))
+
+
+ACCUMULATE_WIDER = Fix(
+    "Accumulate in a wider format.", "tf.reduce_mean(x)", "tf.cast(tf.reduce_mean(tf.cast(x, tf.float32)), x.dtype)"
+)
 
 
 def _overflow(
@@ -81,6 +93,18 @@ RULES = (
         ("mul", "prod"),
         "{op} multiplied values up to {x.top} by values up to {y.top}: beyond {f.max_value:.3g}.",
         Fix(_GROWN, "a * b", "tf.exp(tf.math.log(a) + tf.math.log(b))  # for positive factors"),
+    ),
+    Rule(
+        id="mean-count-overflow",
+        title="Mean of more elements than the format can count",
+        families=("mean",),
+        when=lambda o: too_many_to_count(o) & _overflowed(o),
+        precondition="a Mean in float16 over 65520 elements or more is not finite",
+        explain="{op} took the mean of {x.size:,.0f} elements in {f.name}, which ends at {f.max_value:.5g}: the count is "
+        "Inf, and so is the sum.",
+        blame="larger.large",
+        fix=ACCUMULATE_WIDER,
+        source="measured on TensorFlow 2.21",
     ),
     _overflow(
         "sum-overflow",

@@ -40,26 +40,6 @@ def _smallness(o: Ops) -> Floats:
 
 RULES = (
     Rule(
-        id="growing-towards-overflow",
-        title="Values grow towards overflow",
-        families=(),
-        when=_large,
-        precondition="the largest magnitude rises steadily by at least 8 bits over at most 16 records, is beyond 2^16 "
-        "(2^7 in float16), and meets the format's limit within four times the steps looked at",
-        explain="{op} has reached {out.magnitude:.3g}, and grows; {f.name} ends at {f.max_value:.3g}.",
-        fix=Fix(
-            "Lower the learning rate, or clip the gradients.",
-            "keras.optimizers.SGD(1e-1)",
-            "keras.optimizers.SGD(1e-2, global_clipnorm=1.0)",
-        ),
-        source="Theil-Sen slope over the records",
-        stage=Stage.TREND,
-        severity=Severity.WARNING,
-        certainty=Certainty.POSSIBLE,
-        once=True,
-        trend=Trend(value=_bits, limit=lambda o: o.max_exp + 1, change=8.0, event="overflows"),
-    ),
-    Rule(
         id="exp-growing-towards-overflow",
         title="Arguments of an exponential grow towards overflow",
         families=("exp",),
@@ -98,5 +78,25 @@ RULES = (
         severity=Severity.WARNING,
         certainty=Certainty.POSSIBLE,
         trend=Trend(value=_smallness, limit=lambda o: -o.min_exp, change=8.0, event="underflows to 0"),
+    ),
+    Rule(
+        id="growing-towards-overflow",
+        title="Values grow towards overflow",
+        families=(),
+        when=_large,
+        precondition="the largest magnitude rises steadily by at least 8 bits over at most 16 records, is beyond 2^16 "
+        "(2^7 in float16), and meets the format's limit within four times the steps looked at",
+        explain="{op} has reached {out.magnitude:.3g}, and grows; {f.name} ends at {f.max_value:.3g}.",
+        fix=Fix(
+            "Lower the learning rate, or clip the gradients.",
+            "keras.optimizers.SGD(1e-1)",
+            "keras.optimizers.SGD(1e-2, global_clipnorm=1.0)",
+        ),
+        source="Theil-Sen slope over the records",
+        stage=Stage.TREND,
+        severity=Severity.WARNING,
+        certainty=Certainty.POSSIBLE,
+        once=True,
+        trend=Trend(value=_bits, limit=lambda o: o.max_exp + 1, change=8.0, event="overflows"),
     ),
 )

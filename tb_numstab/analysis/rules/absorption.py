@@ -1,0 +1,117 @@
+"""Sums in which the smaller operand is lost, and accumulations that stop growing."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tb_numstab.analysis import bounds
+from tb_numstab.analysis.columns import Columns, Floats
+from tb_numstab.analysis.finding import Certainty, Fix, Severity
+from tb_numstab.analysis.graph import Mask
+from tb_numstab.analysis.ops import Ops
+from tb_numstab.analysis.rules.arithmetic import ACCUMULATE_WIDER, too_many_to_count
+from tb_numstab.analysis.rules.rule import Rule, Stage
+from tb_numstab.schema.ops import Role
+
+LOW_PRECISION = 11
+"""Significand bits of float16; formats up to this stop accumulating after a few hundred or thousand addends."""
+
+
+def _least(c: Columns) -> Floats:
+    """Exponent of the smallest magnitude of an operand without zeros, else NaN."""
+    return np.where(c.zero == 0, c.min_exp, np.nan)
+
+
+def _whole_operand_lost(o: Ops) -> Mask:
+    """The exponents prove that one operand changes no element of a sum.
+
+    Left out: literals (an epsilon is meant to be lost beside a large value), masks of large negative
+    numbers in front of Softmax, scalars (a weighted loss term still has its gradient), the optimizer.
+    """
+    graph = o.graph
+    proven = bounds.absorbs(_least(o.x), o.y.max_exp, o.precision) | bounds.absorbs(
+        _least(o.y), o.x.max_exp, o.precision
+    )
+    literal = graph.carrying(graph.role(Role.CONSTANT), graph.mask("move", "cast", "neg"))
+    masks = graph.feeding(graph.as_mask(graph.x[graph.members("softmax", "log-softmax")]), graph.mask("add", "move"))
+    benign = o.x_among(literal) | o.y_among(literal) | o.among(masks)
+    lost = (o.out.absorbed == o.out.operands) & (o.out.operands > 1)
+    return np.asarray(proven & lost & o.among(graph.role(Role.FORWARD)) & ~benign)
+
+
+def _loop_stagnates(o: Ops) -> Mask:
+    """Half of the additions of like-signed numbers to a running total of a loop change nothing."""
+    carried = (o.x_slots < 0) | o.x_among(o.graph.role(Role.CONSTANT))
+    carried |= (o.y_slots < 0) | o.y_among(o.graph.role(Role.CONSTANT))
+    like_signed = (o.out.min >= 0) | (o.out.max <= 0)
+    often = (o.out.calls > 1) & (o.out.absorbed >= 0.5 * o.out.operands)
+    narrow = o.precision <= LOW_PRECISION
+    return np.asarray(o.among(o.graph.looped) & carried & like_signed & often & narrow & (o.out.operands > 0))
+
+
+def _cumsum_stagnates(o: Ops) -> Mask:
+    """A running sum of non-negative numbers has grown to where each addend is at most half an ulp."""
+    return np.asarray((o.x.min >= 0) & (o.out.max_exp - o.x.max_exp >= o.precision))
+
+
+RULES = (
+    Rule(
+        id="disparate-scale-sum",
+        title="One operand of a sum is lost entirely",
+        families=("add", "sub"),
+        when=_whole_operand_lost,
+        precondition="the smallest magnitude of one operand is at least 2^(p+2) times the largest of the other (p "
+        "significant bits), so that no element changes; neither is a literal or a mask before Softmax; three records "
+        "on end",
+        explain="{op} adds operands up to {x.top} and {y.top}: none of {out.operands:,.0f} elements changes, {f.name} "
+        "keeps {f.precision} significant bits.",
+        fix=Fix("Bring both operands to one scale before they meet.", "a + b", "layer_norm(a) + layer_norm(b)"),
+        source="Micikevicius et al. 2018; bound p+2 tested against numpy",
+        stage=Stage.STANDING,
+        severity=Severity.WARNING,
+        certainty=Certainty.PROVEN,
+        patience=3,
+        once=True,
+    ),
+    Rule(
+        id="accumulation-stagnates",
+        title="A running total in a loop has stopped growing",
+        families=("add",),
+        when=_loop_stagnates,
+        precondition="inside a loop body, in at most 11 significant bits, at least half of the like-signed additions "
+        "change nothing; in three records on end",
+        explain="{op} in a loop: {out.absorbed:,.0f} of {out.operands:,.0f} additions changed nothing; the total "
+        "stands at {out.top}, and {f.name} keeps {f.precision} significant bits.",
+        fix=ACCUMULATE_WIDER,
+        source="float16 stops at 2048 addends of 1, bfloat16 at 256, measured on TensorFlow 2.21",
+        stage=Stage.STANDING,
+        patience=3,
+    ),
+    Rule(
+        id="cumsum-stagnates",
+        title="A cumulative sum has stopped growing",
+        families=("cumsum",),
+        when=_cumsum_stagnates,
+        precondition="a Cumsum of non-negative numbers has reached 2^p times its largest addend; in three records on "
+        "end",
+        explain="{op} reached {out.top} with addends up to {x.top}: from there on they change nothing in {f.name} "
+        "({f.precision} significant bits).",
+        fix=Fix("Accumulate in a wider format.", "tf.cumsum(x)", "tf.cumsum(tf.cast(x, tf.float32))"),
+        source="measured on TensorFlow 2.21: ones stagnate at 2048 in float16, 256 in bfloat16",
+        stage=Stage.STANDING,
+        certainty=Certainty.PROVEN,
+        patience=3,
+    ),
+    Rule(
+        id="mean-of-too-many",
+        title="Mean of more elements than the format can count",
+        families=("mean",),
+        when=lambda o: too_many_to_count(o) & (o.x.nonzero > 0) & (o.out.zero == o.out.size),
+        precondition="a Mean in float16 over 65520 elements or more gives 0",
+        explain="{op} over {x.size:,.0f} elements gave 0: {f.name} ends at {f.max_value:.5g}, so the count is Inf.",
+        fix=ACCUMULATE_WIDER,
+        source="measured on TensorFlow 2.21",
+        stage=Stage.STANDING,
+        certainty=Certainty.PROVEN,
+    ),
+)
