@@ -13,11 +13,12 @@ from tensorflow.python.framework import errors
 
 from tb_numstab.instrument import iterators
 from tb_numstab.instrument.eager import EagerRecorder
+from tb_numstab.instrument.graph_recorder import GraphRecorder
 from tb_numstab.instrument.guard import Guard, Verdict
 from tb_numstab.instrument.host import host_randomness_kept, step_aside, warn_once
 from tb_numstab.instrument.measurement import Measurement
 from tb_numstab.instrument.recorder import current_recorder
-from tb_numstab.instrument.twin import CannotShadow, GraphRecorder, call_inline, twin_of
+from tb_numstab.instrument.twin import CannotShadow, call_inline, twin_of
 
 _thread = threading.local()
 _call_function = polymorphic_function.Function.__call__

@@ -1,0 +1,54 @@
+"""Tensors of a twin's graph on their way to the host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.eager import record
+
+from tb_numstab.instrument.collector import Collector, Entry
+
+BUCKET_BYTES = 32 << 20
+BUCKET_TENSORS = 64
+"""A bucket of tensors goes to the host at once: fewer graph nodes, and no tensor is held for long."""
+
+UNKNOWN_BYTES = 1 << 20
+"""What a tensor of unknown shape counts for in a bucket."""
+
+
+class Bucket:
+    """Tensors on their way to one host call."""
+
+    def __init__(self) -> None:
+        self.tensors: list[Any] = []
+        self.entries: list[Entry] = []
+        self.bytes = 0
+        self._index: dict[int, int] = {}
+
+    def index(self, tensor: Any) -> int:
+        """Position of a tensor among those the sink receives."""
+        if tensor._id not in self._index:
+            self._index[tensor._id] = len(self.tensors)
+            self.tensors.append(tensor)
+            elements = tensor.shape.num_elements()
+            self.bytes += UNKNOWN_BYTES if elements is None else elements * tensor.dtype.size
+        return self._index[tensor._id]
+
+    @property
+    def full(self) -> bool:
+        """Whether it is time to send it."""
+        return self.bytes >= BUCKET_BYTES or len(self.tensors) >= BUCKET_TENSORS
+
+    def send(self, collect: Callable[[], Collector]) -> None:
+        """Adds the op that hands the tensors to the collector of the run, in the current graph."""
+        entries = tuple(self.entries)
+        if not entries:
+            return
+
+        def sink(*tensors: Any) -> None:
+            collect().sink(entries, tensors)
+
+        with tf.control_dependencies(None), tf.name_scope("numstab/"), tf.device("CPU:0"), record.stop_recording():
+            tf.numpy_function(sink, self.tensors, [])

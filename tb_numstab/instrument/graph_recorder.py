@@ -1,0 +1,281 @@
+"""Recording the ops of a graph while it is traced, and adding what measures them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.eager import record
+from tensorflow.python.framework import tensor_util
+
+from tb_numstab.instrument.bucket import Bucket
+from tb_numstab.instrument.collector import Collector, Entry, Update
+from tb_numstab.instrument.counters import LAYOUTS, measure
+from tb_numstab.instrument.op_types import (
+    ALIASES,
+    CALLS,
+    HOST_CODE,
+    LEGACY_RANDOM,
+    READS,
+    SAFE_RESOURCE_READS,
+    is_measured,
+    is_update,
+)
+from tb_numstab.instrument.operands import counts_events
+from tb_numstab.instrument.recorder import Recorder
+from tb_numstab.instrument.shadow import is_variable
+from tb_numstab.schema.ops import OpSite, Role
+
+
+class GraphRecorder(Recorder):
+    """Records the ops of one twin trace and adds the sinks that measure them.
+
+    Ops of the twin's own graph share buckets. Ops of nested graphs (loop bodies, branches and their
+    gradients) get a sink each, inside that graph: nothing may be captured out of it.
+    """
+
+    def __init__(self, collect: Callable[[], Collector]) -> None:
+        super().__init__()
+        self.notes: set[str] = set()
+        self.refusal: str | None = None
+        self.written: set[int] = set()  # handles of the variables it updates
+        self._collect = collect
+        self._top: Any = None
+        self._bucket = Bucket()
+        self._reads: dict[tuple[int, int], int] = {}  # (graph, handle) -> slot of the variable's value
+        self._updates: dict[int, list[int]] = {}  # handle -> slots that update it
+        self._handles: dict[int, int] = {}  # slot -> handle
+        self._parameters: dict[int, list[tuple[int, int, Any]]] = {}  # graph -> (slot, position, placeholder)
+        self._graphs: dict[str, Any] = {}
+
+    # ---- the trace
+
+    def trace(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Runs the user's function inside the twin's graph."""
+        self._top = tf.compat.v1.get_default_graph()
+        with self.recording(), tf.summary.record_if(False):
+            self._add_arguments(args, kwargs)
+            result = function(*args, **kwargs)
+        if self.problem is None:
+            self._mark_returned(result)
+            self._flush()
+        return result
+
+    def _add_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        where = self.describe("Placeholder", "argument", ())
+        for index, tensor in enumerate(tf.nest.flatten((args, kwargs), expand_composites=True)):
+            if tf.is_tensor(tensor) and is_measured(tensor.dtype.name):
+                site = dataclasses.replace(where, name=f"argument_{index}", role=Role.INPUT)
+                self._measure(tensor, site, self._top)
+
+    def _mark_returned(self, result: Any) -> None:
+        for tensor in tf.nest.flatten(result, expand_composites=True):
+            if isinstance(tensor, tf.Variable):
+                slot = self._updates.get(id(tensor.handle), [-1])[-1]
+            else:
+                slot = self.slot_of(tensor) if tf.is_tensor(tensor) else -1
+            if slot >= 0:
+                self.sites[slot] = dataclasses.replace(self.sites[slot], returned=True)
+
+    # ---- one op
+
+    def record(
+        self, op_type: str, inputs: Sequence[Any], outputs: Sequence[Any], op_name: str | None, graph: Any
+    ) -> None:
+        if graph is None:
+            return  # run eagerly inside init_scope: not part of the step
+        self._graphs[graph.name] = graph
+        self._check_repeatable(op_type, inputs)
+        if op_type in ALIASES:
+            for source, tensor in zip(inputs, outputs, strict=False):
+                if self.slot_of(source) >= 0:
+                    self.alias(tensor, self.slot_of(source))
+        elif op_type == "Const":
+            self._add_constant(outputs[0], op_name or "")
+        elif op_type in READS:
+            self._add_read(inputs[0], outputs[0], op_name or "", graph)
+        elif is_update(op_type):
+            self._add_update(op_type, inputs, op_name or "", graph)
+        elif op_type != "Placeholder":
+            self._add_op(op_type, inputs, outputs, op_name or "", graph)
+
+    def _check_repeatable(self, op_type: str, inputs: Sequence[Any]) -> None:
+        if op_type in HOST_CODE:
+            self.refusal = self.refusal or "it runs Python code (tf.py_function or tf.numpy_function)"
+        elif op_type in LEGACY_RANDOM:
+            self.notes.add(
+                f"{op_type} draws its own numbers in the measured run; use tf.random.Generator or stateless ops"
+            )
+        elif op_type not in SAFE_RESOURCE_READS and op_type not in CALLS:
+            for tensor in inputs:
+                external = self._external(tensor) if tensor.dtype == tf.resource else None
+                if isinstance(external, tf.__internal__.EagerTensor) and not is_variable(external):
+                    self.refusal = self.refusal or f"{op_type} changes a captured resource that cannot be copied"
+
+    def _add_op(self, op_type: str, inputs: Sequence[Any], outputs: Sequence[Any], name: str, graph: Any) -> None:
+        measured = [(i, t) for i, t in enumerate(outputs) if is_measured(t.dtype.name)]
+        if not measured:
+            return
+        for tensor in inputs:
+            self._resolve(tensor)
+        site = self.describe(op_type, name, inputs, outputs[0].op.traceback)
+        pending = [p for p, slot in enumerate(site.inputs) if slot < 0 and inputs[p].op.type == "Placeholder"]
+        if op_type in CALLS:
+            site = dataclasses.replace(site, inputs=site.inputs + self._close_call(outputs[0].op, site.inputs))
+        events = counts_events(op_type, [i.dtype.name for i in inputs])
+        for index, tensor in measured:
+            slot = self._measure(tensor, dataclasses.replace(site, output=index), graph, inputs if events else ())
+            for position in pending:
+                self._parameters.setdefault(id(graph), []).append((slot, position, inputs[position]))
+        self.remember(op_type, inputs, self.slot_of(measured[0][1]))
+
+    def _measure(
+        self, tensor: Any, site: OpSite, graph: Any, operands: Sequence[Any] = (), update: Update | None = None
+    ) -> int:
+        shape = None if tensor.shape.rank is None else tuple(-1 if d is None else d for d in tensor.shape)
+        path, looped = self._place(graph)
+        site = dataclasses.replace(site, dtype=tensor.dtype.name, shape=shape, graph=path, looped=looped)
+        slot = self.add(tensor, site)
+        bucket = self._bucket if graph is self._top else Bucket()
+        index = bucket.index(tensor)
+        positions = tuple(bucket.index(t) for t in operands)
+        bucket.entries.append(Entry(slot, site.op_type, index, positions, update))
+        if bucket is not self._bucket:
+            bucket.send(self._collect)
+        elif bucket.full:
+            self._flush()
+        return slot
+
+    def _flush(self) -> None:
+        self._bucket.send(self._collect)
+        self._bucket = Bucket()
+
+    # ---- constants, variables, functions
+
+    def _add_constant(self, tensor: Any, name: str) -> None:
+        if not is_measured(tensor.dtype.name):
+            return
+        row, _ = measure(np.asarray(tensor_util.constant_value(tensor)), LAYOUTS[tensor.dtype.name])
+        shape = tuple(tensor.shape.as_list())
+        site = OpSite("Const", name, dtype=tensor.dtype.name, shape=shape, role=Role.CONSTANT, constant=tuple(row))
+        self.add(tensor, site)
+
+    def _add_read(self, handle: Any, tensor: Any, name: str, graph: Any) -> None:
+        if not is_measured(tensor.dtype.name):
+            return
+        variable, scope = self.note_variable(self._external(handle)), graph
+        while scope is not None:
+            slot = self._reads.get((id(scope), variable))
+            if slot is not None:
+                self.alias(tensor, slot)
+                return
+            scope = getattr(scope, "outer_graph", None)
+        site = self.describe("ReadVariableOp", name, (), tensor.op.traceback)
+        site = dataclasses.replace(site, role=Role.VARIABLE, gradient_of=-1)
+        slot = self._measure(tensor, site, graph)
+        self._reads[id(graph), variable] = slot
+        self._handles[slot] = variable
+
+    def _add_update(self, op_type: str, inputs: Sequence[Any], name: str, graph: Any) -> None:
+        op = graph.get_operation_by_name(name)
+        handle = self.note_variable(self._external(inputs[0]))
+        self.written.add(handle)
+        names = [a.name for a in op.op_def.input_arg]
+        delta = next(
+            (t for n, t in zip(names, inputs, strict=False) if n in ("grad", "delta", "updates", "value")), None
+        )
+        if delta is None or not is_measured(delta.dtype.name):
+            return
+        self._resolve(delta)
+        site = self.describe(op_type, name, [delta], op.traceback)
+        site = dataclasses.replace(
+            site, role=Role.UPDATE, inputs=(self._reads.get((id(graph), handle), -1), self.slot_of(delta))
+        )
+        operands: tuple[Any, ...] = ()
+        with record.stop_recording():
+            if op_type == "AssignVariableOp":
+                new = tf.identity(delta)
+            else:
+                # Automatic control dependencies order this read after the update, as created.
+                new = tf.raw_ops.ReadVariableOp(resource=inputs[0], dtype=delta.dtype)
+                operands = (delta,) if "indices" not in names else ()
+        earlier = self._updates.setdefault(handle, [])
+        keep = bool(earlier) or self._place(graph)[1]
+        slot = self._measure(new, site, graph, operands, Update(handle, keep))
+        earlier.append(slot)
+        self._handles[slot] = handle
+        self._reads[id(graph), handle] = slot
+
+    def _close_call(self, op: Any, links: tuple[int, ...]) -> tuple[int, ...]:
+        """Links the parameters and results of the functions an op calls; returns the results' slots."""
+        results: list[int] = []
+        for attr in ("body", "then_branch", "else_branch", "f"):
+            try:
+                graph = self._graphs.get(op.get_attr(attr).name)
+            except ValueError:
+                continue
+            if graph is None:
+                continue
+            parameters = {t._id: i for i, t in enumerate(graph.inputs)}
+            offset = 0 if attr in ("body", "f") else 1  # If's first input is its condition
+            for slot, position, placeholder in self._parameters.pop(id(graph), []):
+                source = parameters.get(placeholder._id, -1) + offset
+                if offset <= source < len(links):
+                    site = self.sites[slot]
+                    inputs = (*site.inputs[:position], links[source], *site.inputs[position + 1 :])
+                    self.sites[slot] = dataclasses.replace(site, inputs=inputs)
+            results += [self.slot_of(t) for t in graph.outputs if is_measured(t.dtype.name)]
+        return tuple(s for s in results if s >= 0)
+
+    # ---- tensors across graphs
+
+    def _resolve(self, tensor: Any) -> None:
+        """Gives a captured tensor the slot it has in the graph it comes from."""
+        if tensor._id in self._slots or tensor.op.type != "Placeholder":
+            return
+        external = self._outer(tensor)
+        if external is not None and not isinstance(external, tf.__internal__.EagerTensor):
+            self._resolve(external)
+            if self.slot_of(external) >= 0:
+                self.alias(tensor, self.slot_of(external))
+
+    def _external(self, tensor: Any) -> Any:
+        """The tensor outside all graphs that a captured placeholder stands for."""
+        while not isinstance(tensor, tf.__internal__.EagerTensor) and tensor.op.type == "Placeholder":
+            outer = self._outer(tensor)
+            if outer is None:
+                break
+            tensor = outer
+        return tensor
+
+    def _outer(self, tensor: Any) -> Any:
+        for external, internal in getattr(tensor.graph, "captures", ()):
+            if internal is tensor:
+                return external
+        return None
+
+    def _place(self, graph: Any) -> tuple[str, bool]:
+        """Path of the nested graphs around an op, and whether one of them is a loop body."""
+        names: list[str] = []
+        while graph is not self._top and graph is not None:
+            names.append(graph.name)
+            graph = getattr(graph, "outer_graph", None)
+        return "/".join(reversed(names)), any("while" in n for n in names)
+
+    # ---- after the trace
+
+    def name_variables(self) -> None:
+        """Names the variables that the sites read and update: Keras layers know theirs only now."""
+        for slot, handle in self._handles.items():
+            self.sites[slot] = self.with_variable(self.sites[slot], handle)
+
+    def written_variables(self, trainable: bool) -> dict[int, Any]:
+        """Handles of the measured variables it updates, by id."""
+        return {
+            handle: self._variables[handle].handle
+            for handle in self._updates
+            if handle in self._variables and bool(self._variables[handle].trainable) >= trainable
+        }
