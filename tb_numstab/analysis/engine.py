@@ -9,6 +9,7 @@ from tb_numstab.analysis.columns import Floats
 from tb_numstab.analysis.finding import Finding, Severity, Status, Verdict
 from tb_numstab.analysis.graph import OpGraph
 from tb_numstab.analysis.headroom import Headroom, grown
+from tb_numstab.analysis.interactions import Interaction, interactions
 from tb_numstab.analysis.narrate import place
 from tb_numstab.analysis.origin import Origin, Source, find_origin, has_symptoms
 from tb_numstab.analysis.origin_finding import origin_finding, recorded_origin_finding
@@ -31,6 +32,7 @@ class Engine:
         self._graph: OpGraph | None = None
         self._origin_finding: Finding | None = None
         self._standing = Standing()
+        self._clean: tuple[int, Row] | None = None  # step and table of the last record without symptoms
         self._step = 0
         self._records = 0
 
@@ -59,6 +61,7 @@ class Engine:
             self._take_bad_step(graph, table, record)
         else:
             self._standing.feed(graph, table, record.step)
+            self._clean = record.step, table
 
     def _take_bad_step(self, graph: OpGraph, table: Row, record: StepRecord) -> None:
         """Finds the session's origin; of a step after it only the count is kept."""
@@ -75,7 +78,7 @@ class Engine:
             found = recorded_origin_finding(graph, self.origin, record.step)
         else:
             self.origin = origin
-            found = origin_finding(graph, table, origin)
+            found = origin_finding(graph, table, origin, self._clean)
         if known is not None:  # a replay of an earlier step came late
             found = replace(found, last_step=known.last_step, count=known.count + 1)
         self._origin_finding = found
@@ -114,6 +117,7 @@ class Analysis:
         from its smallest non-zero one to the smallest normal number, in the last record; NaN where
         unknown.
       worst_up, worst_down: float64 [N], the least of these over all records.
+      interactions: operands of very different scale in the last record, the proven ones first.
     """
 
     findings: list[Finding]
@@ -123,15 +127,18 @@ class Analysis:
     headroom_down: Floats
     worst_up: Floats
     worst_down: Floats
+    interactions: list[Interaction]
 
 
 def analyse(session: Session) -> Analysis:
     """Judges everything a session logged."""
     engine = Engine()
     engine.extend(session.table)
+    record = None
     for record in session.records():
         engine.feed(record)
-    headroom, size = engine.headroom, engine.graph.size
+    graph, headroom = engine.graph, engine.headroom
+    size = graph.size
     return Analysis(
         findings=engine.findings(),
         verdict=engine.verdict(),
@@ -140,4 +147,5 @@ def analyse(session: Session) -> Analysis:
         headroom_down=grown(headroom.down, size),
         worst_up=grown(headroom.worst_up, size),
         worst_down=grown(headroom.worst_down, size),
+        interactions=[] if record is None else interactions(graph, graph.table(record)),
     )

@@ -10,6 +10,7 @@ from tb_numstab.analysis.causes import causes
 from tb_numstab.analysis.columns import Columns
 from tb_numstab.analysis.finding import Certainty, Finding, Fix, Hop, Severity
 from tb_numstab.analysis.graph import OpGraph
+from tb_numstab.analysis.headroom import headroom_up
 from tb_numstab.analysis.narrate import called, chain_hops, place
 from tb_numstab.analysis.ops import Ops
 from tb_numstab.analysis.origin import Origin, Source
@@ -24,8 +25,15 @@ MAX_VISITED = 64
 """Slots followed forward from an origin in search of a tf.where."""
 
 
-def origin_finding(graph: OpGraph, table: Row, origin: Origin) -> Finding:
-    """The finding about an origin whose step was measured."""
+def origin_finding(graph: OpGraph, table: Row, origin: Origin, clean: tuple[int, Row] | None = None) -> Finding:
+    """The finding about an origin whose step was measured.
+
+    Args:
+      graph: the op table.
+      table: float64 [N, WIDTH], every slot's row in the origin's step.
+      origin: what was found there.
+      clean: step and table of the last record before it without symptoms.
+    """
     slot = origin.slot
     rule = origin_rule(graph, table, origin)
     text, numbers = Ops.of(graph, table, np.array([slot])).explain(rule.explain, 0)
@@ -36,9 +44,23 @@ def origin_finding(graph: OpGraph, table: Row, origin: Origin) -> Finding:
         title, fix, rule_id = WHERE_TRAP.title, WHERE_TRAP.fix, WHERE_TRAP.id
         text = f"{text} tf.where hides it in the forward pass, but the gradient of {forward.op_type} still meets it."
     why = chain_hops(graph, table, origin.step, origin.chain)
-    return _finding(
-        graph, origin, rule_id, title, text, fix, why + causes(graph, table, origin.step, slot, rule.blame), numbers
+    why += causes(graph, table, origin.step, slot, rule.blame)
+    if origin.source is Source.VARIABLE and clean is not None:
+        why += _closest_to_overflow(graph, *clean)
+    return _finding(graph, origin, rule_id, title, text, fix, why, numbers)
+
+
+def _closest_to_overflow(graph: OpGraph, step: int, table: Row) -> tuple[Hop, ...]:
+    """The computed slot with the least headroom in the last clean record: the likeliest to have failed next."""
+    room = np.where(graph.role(Role.FORWARD, Role.GRADIENT, Role.OPTIMIZER), headroom_up(graph, table), np.nan)
+    if np.isnan(room).all():
+        return ()
+    slot = int(np.nanargmin(room))
+    site = graph.sites[slot]
+    text = (
+        f"still clean at step {step}; closest to overflow then: {called(site)} at {place(site)}, {room[slot]:.0f} bits"
     )
+    return (Hop(slot, step, text),)
 
 
 def recorded_origin_finding(graph: OpGraph, origin: Origin, seen: int) -> Finding:

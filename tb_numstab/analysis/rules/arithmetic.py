@@ -100,8 +100,8 @@ RULES = (
         families=("mean",),
         when=lambda o: too_many_to_count(o) & _overflowed(o),
         precondition="a Mean in float16 over 65520 elements or more is not finite",
-        explain="{op} took the mean of {x.size:,.0f} elements in {f.name}, which ends at {f.max_value:.5g}: the count is "
-        "Inf, and so is the sum.",
+        explain="{op} took the mean of {x.size:,.0f} elements in {f.name}, which ends at {f.max_value:.5g}: the count "
+        "is Inf, and so is the sum.",
         blame="larger.large",
         fix=ACCUMULATE_WIDER,
         source="measured on TensorFlow 2.21",
