@@ -1,7 +1,9 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Link } from "./components/link";
+import type { RunsProps } from "./components/run_list";
 import { EmptyState, Failure, Waiting } from "./components/states";
 import { TopBar } from "./components/top_bar";
+import { useVerdicts } from "./components/use_verdicts";
 import { type App, AppContext, useAnswer, useApp } from "./context";
 import { onHashChange, pushHash, readHash, replaceHash } from "./host/address";
 import { onDataReloaded } from "./host/reload";
@@ -24,6 +26,7 @@ export function AppRoot({ source }: { source: Source }) {
   const [version, setVersion] = useState(0);
   const [message, setMessage] = useState("");
   const current = useRef(state);
+  const wantsFocus = useRef(false);
 
   const show = useCallback((next: State) => {
     current.current = next;
@@ -34,6 +37,7 @@ export function AppRoot({ source }: { source: Source }) {
     (change, how = "push") => {
       const next = { ...current.current, ...change };
       const hash = formatHash(next);
+      wantsFocus.current = next.view !== current.current.view || next.op !== current.current.op;
       show(next);
       if (how === "push" && hash !== readHash()) pushHash(hash);
       else replaceHash(hash);
@@ -52,9 +56,15 @@ export function AppRoot({ source }: { source: Source }) {
     });
   }, [show]);
 
+  const takeFocus = useCallback(() => {
+    const wanted = wantsFocus.current;
+    wantsFocus.current = false;
+    return wanted;
+  }, []);
+
   const app = useMemo<App>(
-    () => ({ source, state, version, go, announce: setMessage }),
-    [source, state, version, go],
+    () => ({ source, state, version, go, takeFocus, announce: setMessage }),
+    [source, state, version, go, takeFocus],
   );
   return (
     <AppContext.Provider value={app}>
@@ -85,15 +95,20 @@ function Shell() {
 function RunShell({ runs }: { runs: RunInfo[] }) {
   const { state, go } = useApp();
   const latest = newest(runs);
+  const verdicts = useVerdicts(runs);
   useEffect(() => {
     if (state.run === null) go({ run: latest }, "replace");
   }, [state.run, latest, go]);
   if (state.run === null) return null;
   return (
     <>
-      <TopBar runs={runs} />
+      <TopBar runs={runs} verdicts={verdicts} />
       <main class="page" data-view={state.view}>
-        {runs.some((run) => run.name === state.run) ? <Page runs={runs} /> : <MissingRun latest={latest} />}
+        {runs.some((run) => run.name === state.run) ? (
+          <Page runs={runs} verdicts={verdicts} />
+        ) : (
+          <MissingRun latest={latest} />
+        )}
       </main>
     </>
   );
@@ -109,11 +124,11 @@ function MissingRun({ latest }: { latest: string | null }) {
   );
 }
 
-function Page({ runs }: { runs: RunInfo[] }) {
+function Page({ runs, verdicts }: RunsProps) {
   const { state } = useApp();
   switch (state.view) {
     case "overview":
-      return <OverviewView runs={runs} />;
+      return <OverviewView runs={runs} verdicts={verdicts} />;
     case "op":
       return <OpPageView />;
     case "map":

@@ -12,6 +12,8 @@ export interface App {
   version: number;
   /** Goes to another state; `replace` leaves no step in the browser's history. */
   go(change: Partial<State>, how?: "push" | "replace"): void;
+  /** True once after the user has gone to another page: its title then takes the focus. */
+  takeFocus(): boolean;
   /** Says something to a screen reader, and to everyone in the corner of the page. */
   announce(message: string): void;
 }
@@ -33,28 +35,42 @@ export interface Answer<T> {
 
 interface Held<T> extends Answer<T> {
   key: string;
+  scope: string;
 }
 
-/** Fetches a route again whenever it, its parameters or the data change; path null fetches nothing. */
+/**
+ * Fetches a route again whenever it, its parameters or the data change; path null fetches nothing.
+ *
+ * An answer stays on the page until the next one of the same route, run and session is there, so that
+ * walking through steps neither flickers nor loses the keyboard's place. Another run's never does.
+ */
 export function useAnswer<T>(path: string | null, params: Params = {}): Answer<T> {
   const { source, version } = useApp();
   const key = path === null ? "" : routeKey(path, params);
-  const [held, setHeld] = useState<Held<T>>({ key, value: null, error: null, loading: key !== "" });
+  const scope = path === null ? "" : routeKey(path, { run: params.run, session: params.session });
+  const [held, setHeld] = useState<Held<T>>({ key, scope, value: null, error: null, loading: key !== "" });
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: `key` stands for path and params, `version` for the data.
   useEffect(() => {
     if (path === null) return;
     let wanted = true;
-    setHeld((last) => ({ key, value: last.key === key ? last.value : null, error: null, loading: true }));
+    const here = { key, scope };
+    setHeld((last) => ({
+      ...here,
+      value: last.scope === scope ? last.value : null,
+      error: null,
+      loading: true,
+    }));
     source.get<T>(path, params).then(
-      (value) => wanted && setHeld({ key, value, error: null, loading: false }),
-      (error) => wanted && setHeld({ key, value: null, error, loading: false }),
+      (value) => wanted && setHeld({ ...here, value, error: null, loading: false }),
+      (error) => wanted && setHeld({ ...here, value: null, error, loading: false }),
     );
     return () => {
       wanted = false;
     };
   }, [key, version, source]);
 
-  // In the render right after a change of key, the effect has not run yet: what is held is another page's.
-  return held.key === key ? held : { value: null, error: null, loading: path !== null };
+  // In the render right after a change, the effect has not run yet: what is held is another page's.
+  if (held.scope !== scope) return { value: null, error: null, loading: path !== null };
+  return held.key === key ? held : { value: held.value, error: null, loading: true };
 }

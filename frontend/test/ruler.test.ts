@@ -1,7 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { FloatFormat, Measure } from "../src/model/api";
-import { bars, dataDomain, hatch, position, scaleGap, tickLabelWidth, ticks, wholeDomain } from "../src/model/ruler";
+import {
+  bars,
+  dataDomain,
+  hatch,
+  position,
+  scaleGap,
+  tickLabelWidth,
+  ticks,
+  wholeDomain,
+} from "../src/model/ruler";
 
 const FLOAT16: FloatFormat = {
   name: "float16",

@@ -19,7 +19,7 @@ export function OpSearch() {
     <div
       class="search"
       onKeyDown={(event) => event.key === "Escape" && setQuery("")}
-      onClick={(event) => event.target instanceof HTMLAnchorElement && setQuery("")}
+      onClick={(event) => event.target instanceof Element && event.target.closest("a") && setQuery("")}
     >
       <input
         type="search"

@@ -1,12 +1,16 @@
-import type { RunInfo } from "../model/api";
+import type { RunInfo, Verdict } from "../model/api";
 import { START } from "../model/link";
 import { Icon, STATUS_SHAPE } from "./icons";
 import { Link } from "./link";
-import { useVerdicts } from "./use_verdicts";
+
+export interface RunsProps {
+  runs: RunInfo[];
+  /** The verdicts that are known so far, by run. */
+  verdicts: Map<string, Verdict>;
+}
 
 /** All runs of the log folder with their verdicts. */
-export function RunList({ runs }: { runs: RunInfo[] }) {
-  const verdicts = useVerdicts(runs);
+export function RunList({ runs, verdicts }: RunsProps) {
   return (
     <section class="card" aria-labelledby="all-runs">
       <h2 id="all-runs">All runs</h2>

@@ -1,12 +1,11 @@
 import { useApp } from "../context";
 import { addressOf } from "../host/address";
-import type { RunInfo } from "../model/api";
 import { formatHash, START, type View } from "../model/link";
 import { CopyButton } from "./copy_button";
 import { Icon, STATUS_SHAPE } from "./icons";
 import { Link } from "./link";
 import { OpSearch } from "./op_search";
-import { useVerdicts } from "./use_verdicts";
+import type { RunsProps } from "./run_list";
 
 const TABS: { view: View; name: string }[] = [
   { view: "overview", name: "Overview" },
@@ -16,11 +15,11 @@ const TABS: { view: View; name: string }[] = [
 ];
 
 /** Which run, which page, and the link to it. */
-export function TopBar({ runs }: { runs: RunInfo[] }) {
+export function TopBar({ runs, verdicts }: RunsProps) {
   const { state } = useApp();
   return (
     <header class="bar">
-      <RunChoice runs={runs} />
+      <RunChoice runs={runs} verdicts={verdicts} />
       <nav aria-label="Pages of this run">
         {TABS.map(({ view, name }) => (
           <Link
@@ -41,9 +40,8 @@ export function TopBar({ runs }: { runs: RunInfo[] }) {
   );
 }
 
-function RunChoice({ runs }: { runs: RunInfo[] }) {
+function RunChoice({ runs, verdicts }: RunsProps) {
   const { state, go } = useApp();
-  const verdicts = useVerdicts(runs);
   const own = verdicts.get(state.run ?? "")?.status;
   const choose = (name: string) =>
     go({ ...START, view: state.view === "op" ? "overview" : state.view, run: name });

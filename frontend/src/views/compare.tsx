@@ -1,5 +1,6 @@
 import { Icon, STATUS_SHAPE } from "../components/icons";
 import { OpLink } from "../components/link";
+import { PageTitle } from "../components/page_title";
 import { RangeBar } from "../components/range_bar";
 import { EmptyState, Failure, Waiting } from "../components/states";
 import { useAnswer, useApp } from "../context";
@@ -23,7 +24,7 @@ export function CompareView({ runs }: { runs: RunInfo[] }) {
   return (
     <section class="card" aria-labelledby="compare-title">
       <header class="card-head">
-        <h1 id="compare-title">Compare {state.run}</h1>
+        <PageTitle id="compare-title">Compare {state.run}</PageTitle>
         <label>
           with{" "}
           <select

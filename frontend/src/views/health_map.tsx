@@ -3,6 +3,7 @@ import { box } from "../components/box";
 import { opState } from "../components/link";
 import { type Cursor, MapCanvas } from "../components/map_canvas";
 import { MapTable } from "../components/map_table";
+import { PageTitle } from "../components/page_title";
 import { EmptyState, Failure, Waiting } from "../components/states";
 import { useWidth } from "../components/use_width";
 import { useAnswer, useApp } from "../context";
@@ -49,7 +50,7 @@ function MapPage({ map }: { map: HealthMap }) {
     <section class="card" aria-labelledby="map-title">
       <header class="card-head">
         <div>
-          <h1 id="map-title">Health map</h1>
+          <PageTitle id="map-title">Health map</PageTitle>
           <p class="muted">
             {metric === "over"
               ? "Bits between the largest magnitude and overflow."

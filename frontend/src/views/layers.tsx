@@ -1,3 +1,4 @@
+import { PageTitle } from "../components/page_title";
 import { EmptyState, Failure, Waiting } from "../components/states";
 import { useWidth } from "../components/use_width";
 import { useAnswer, useApp } from "../context";
@@ -31,7 +32,7 @@ export function LayersView() {
   return (
     <>
       <header class="page-head">
-        <h1>Layers and training</h1>
+        <PageTitle>Layers and training</PageTitle>
         <p class="muted">
           Largest magnitude at each step, as a power of two. All charts have the same scale.
         </p>

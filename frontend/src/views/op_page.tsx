@@ -4,6 +4,7 @@ import { Heat } from "../components/heat";
 import { Icon, SEVERITY_NAME } from "../components/icons";
 import { Neighbours } from "../components/neighbours";
 import { NumbersTable } from "../components/numbers_table";
+import { PageTitle } from "../components/page_title";
 import { Ruler, RulerLegend } from "../components/ruler";
 import { Stack } from "../components/source_line";
 import { Failure, Waiting } from "../components/states";
@@ -77,9 +78,9 @@ function OpHead({ page }: { page: OpPage }) {
   ].filter(Boolean);
   return (
     <header class="op-head">
-      <h1 tabIndex={-1}>
+      <PageTitle key={op.key}>
         {op.op_type} <span class="op-name">{op.name}</span>
-      </h1>
+      </PageTitle>
       <p class="muted">{facts.join(" · ")}</p>
     </header>
   );

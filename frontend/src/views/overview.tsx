@@ -2,15 +2,16 @@ import { EvidenceRuler } from "../components/evidence";
 import { CertaintyTag, Chain, CopyMarkdown, FixAdvice } from "../components/finding_parts";
 import { Icon, SEVERITY_NAME, STATUS_SHAPE } from "../components/icons";
 import { Link, OpLink, opState } from "../components/link";
-import { RunList } from "../components/run_list";
+import { PageTitle } from "../components/page_title";
+import { RunList, type RunsProps } from "../components/run_list";
 import { SourceLine } from "../components/source_line";
 import { EmptyState, Failure, Waiting } from "../components/states";
 import { useAnswer, useApp } from "../context";
-import type { Finding, Overview, RunInfo, Verdict } from "../model/api";
+import type { Finding, Overview, Verdict } from "../model/api";
 import { baseName, count, plural, stepRange } from "../model/format";
 
 /** The first look: how the run is doing, what is wrong, why, and how to mend it, without a click. */
-export function OverviewView({ runs }: { runs: RunInfo[] }) {
+export function OverviewView({ runs, verdicts }: RunsProps) {
   const { state } = useApp();
   const { value, error } = useAnswer<Overview>("overview", { run: state.run, session: state.session });
   if (error) return <Failure error={error} />;
@@ -23,7 +24,7 @@ export function OverviewView({ runs }: { runs: RunInfo[] }) {
       <Remarks overview={value} />
       {worst ? <MainFinding finding={worst} /> : <AllWell overview={value} />}
       {others.length > 0 && <OtherFindings findings={others} />}
-      {runs.length > 1 && <RunList runs={runs} />}
+      {runs.length > 1 && <RunList runs={runs} verdicts={verdicts} />}
       <Facts overview={value} />
     </>
   );
@@ -54,7 +55,7 @@ function Banner({ verdict }: { verdict: Verdict }) {
     <section class={`banner banner-${STATUS_SHAPE[verdict.status]}`} aria-labelledby="verdict">
       <Icon shape={STATUS_SHAPE[verdict.status]} size={36} />
       <div>
-        <h1 id="verdict">{HEADLINE[verdict.status](verdict)}</h1>
+        <PageTitle id="verdict">{HEADLINE[verdict.status](verdict)}</PageTitle>
         <p>{verdict.text}</p>
       </div>
     </section>

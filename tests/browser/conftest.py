@@ -1,0 +1,107 @@
+"""A real browser on a real TensorBoard over the synthetic trainings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Frame, FrameLocator, Page, Request, sync_playwright
+
+from tests.plugin.tensorboard_process import tensorboard
+from tests.support.runs import write_all
+
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+
+
+def link(**state: object) -> str:
+    """The hash of a state of the tab."""
+    pairs = [f"p.numstab.{key}={quote(str(value), safe='')}" for key, value in state.items()]
+    return "#" + "&".join(["numstab", *pairs])
+
+
+@dataclass
+class Tab:
+    """The plugin's tab, opened in a TensorBoard.
+
+    Attributes:
+      page: TensorBoard's page.
+      address: TensorBoard's address.
+      errors: exceptions of any frame, and what the console says about our own.
+      requests: every request of any frame.
+    """
+
+    page: Page
+    address: str
+    errors: list[str] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("console", self._hear)
+        self.page.on("requestfinished", lambda request: self.requests.append(request))
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        # TensorBoard itself asks for things that are not there, such as its own experiment plugin.
+        if message.type == "error" and "numstab" in message.location["url"]:
+            self.errors.append(message.text)
+
+    def open(self, **state: object) -> FrameLocator:
+        """Opens a link cold and waits until the tab shows a page."""
+        self.page.goto("about:blank")
+        self.page.goto(self.address + link(**state))
+        self.frame.locator("main h1, main h2, .empty").first.wait_for()
+        return self.frame
+
+    @property
+    def frame(self) -> FrameLocator:
+        return self.page.frame_locator("iframe")
+
+    @property
+    def document(self) -> Frame:
+        """The tab's own document, to evaluate scripts in."""
+        return next(frame for frame in self.page.frames if "plugin_entry" in frame.url)
+
+    def own_requests(self) -> list[Request]:
+        return [r for r in self.requests if "/data/plugin/numstab/" in r.url or "plugin_entry" in r.url]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="session")
+def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_all(tmp_path_factory.mktemp("logs"))
+
+
+@pytest.fixture(scope="session")
+def address(logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a TensorBoard that all tests of the session share."""
+    with tensorboard(logs, log=tmp_path_factory.mktemp("tensorboard") / "log.txt") as running:
+        yield running
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(15_000)
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
+def tab(page: Page, address: str) -> Iterator[Tab]:
+    """A tab; the test fails if it logged an error or asked another host for anything."""
+    opened = Tab(page, address)
+    yield opened
+    assert opened.errors == []
+    assert {urlsplit(r.url).netloc for r in opened.own_requests()} <= {urlsplit(address).netloc}

@@ -1,0 +1,157 @@
+"""Themes, sizes, keyboard, accessibility, reloading, and what it costs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.browser.conftest import Tab
+from tests.plugin.tensorboard_process import tensorboard
+from tests.support.runs import make_run
+from tests.support.synthetic import Recorder
+
+AXE = Path(__file__).parents[2] / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
+
+PAGES: dict[str, dict[str, object]] = {
+    "overview": dict(run="nan_softmax_log"),
+    "healthy": dict(run="healthy"),
+    "op": dict(run="fp16_overflow", op="Mul_18:0", step=33),
+    "map": dict(run="nan_softmax_log", view="map"),
+    "layers": dict(run="fp16_overflow", view="layers"),
+    "compare": dict(run="nan_softmax_log", view="compare", against="healthy"),
+}
+
+
+def test_the_theme_follows_tensorboard(tab: Tab) -> None:
+    tab.open(**PAGES["op"])
+    background = "getComputedStyle(document.documentElement).backgroundColor"
+    light = tab.document.evaluate(background)
+    tab.page.evaluate("document.body.classList.add('dark-mode')")
+    expect(tab.frame.locator("html")).to_have_attribute("data-theme", "dark")
+    assert tab.document.evaluate(background) != light
+    tab.page.evaluate("document.body.classList.remove('dark-mode')")
+    expect(tab.frame.locator("html")).to_have_attribute("data-theme", "light")
+    assert tab.document.evaluate(background) == light
+
+
+@pytest.mark.parametrize("width", [360, 3840])
+def test_pages_fit_every_screen(tab: Tab, width: int) -> None:
+    tab.page.set_viewport_size({"width": width, "height": 900})
+    for name, state in PAGES.items():
+        tab.open(**state)
+        tab.page.wait_for_timeout(150)
+        wider = tab.document.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wider <= 0, f"{name} at {width} px"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_serious_accessibility_violation(tab: Tab, theme: str) -> None:
+    for name, state in PAGES.items():
+        tab.open(**state)
+        if theme == "dark":
+            tab.page.evaluate("document.body.classList.add('dark-mode')")
+        tab.page.wait_for_timeout(150)
+        tab.document.evaluate(AXE.read_text())
+        found = tab.document.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        serious = [
+            f"{v['id']}: {v['nodes'][0]['html'][:160]} {v['nodes'][0]['failureSummary'][:200]}"
+            for v in found["violations"]
+            if v["impact"] in ("serious", "critical")
+        ]
+        assert serious == [], name
+
+
+def test_the_keyboard_walks_the_graph(tab: Tab) -> None:
+    frame = tab.open(**PAGES["op"])
+    neighbours = frame.get_by_role("region", name="Neighbours")
+    neighbours.get_by_role("link").first.focus()
+    tab.page.keyboard.press("ArrowDown")
+    expect(neighbours.get_by_role("link").nth(1)).to_be_focused()
+    tab.page.keyboard.press("ArrowRight")
+    consumers = neighbours.locator("[data-column]").last.get_by_role("link")
+    expect(consumers.nth(1)).to_be_focused()
+    tab.page.keyboard.press("ArrowUp")
+    expect(consumers.first).to_be_focused()
+    tab.page.keyboard.press("Enter")
+    expect(frame.get_by_role("heading", level=1)).to_contain_text("MatMul")
+    assert "p.numstab.step=33" in tab.page.url
+
+
+def test_the_keyboard_reads_and_opens_the_map(tab: Tab) -> None:
+    frame = tab.open(**PAGES["map"])
+    cells = frame.get_by_role("application", name="Health map cells")
+    cells.focus()
+    tab.page.keyboard.press("ArrowDown")
+    tab.page.keyboard.press("End")
+    readout = frame.locator(".map-readout")
+    expect(readout).to_contain_text("step 79")
+    tab.page.keyboard.press("+")
+    expect(frame.locator(".map-steps")).to_have_text("step 40step 79")
+    tab.page.keyboard.press("Escape")
+    expect(frame.locator(".map-steps")).to_have_text("step 0step 79")
+    tab.page.keyboard.press("ArrowDown")
+    tab.page.keyboard.press("Enter")
+    expect(frame.get_by_role("heading", level=1)).to_contain_text("Placeholder y_1")
+
+
+def test_a_drag_over_the_map_zooms_into_steps(tab: Tab) -> None:
+    frame = tab.open(**PAGES["map"])
+    box = frame.locator(".map-canvas canvas").bounding_box()
+    assert box
+    y = box["y"] + 40
+    tab.page.mouse.move(box["x"] + box["width"] * 0.5, y)
+    tab.page.mouse.down()
+    tab.page.mouse.move(box["x"] + box["width"] * 0.7, y, steps=4)
+    tab.page.mouse.up()
+    expect(frame.get_by_role("button", name="All steps")).to_be_visible()
+    expect(frame.locator(".map-steps")).to_have_text("step 40step 56")
+
+
+def test_focus_goes_to_the_new_page(tab: Tab) -> None:
+    frame = tab.open(run="nan_softmax_log")
+    frame.get_by_role("link", name="Health map").press("Enter")
+    expect(frame.get_by_role("heading", name="Health map")).to_be_focused()
+
+
+def test_opening_the_tab_is_cheap(tab: Tab) -> None:
+    tab.open(**PAGES["overview"])
+    tab.page.wait_for_load_state("networkidle")
+    own = tab.own_requests()
+    routes = [r.url.split("/numstab/")[-1].split("?")[0] for r in own]
+    # One answer each; the verdicts of the other runs come one after the other.
+    for route in ("runs", "overview", "op", "static/index.js", "static/style.css"):
+        assert routes.count(route) == 1, routes
+    sizes = [r.sizes()["responseBodySize"] for r in own]
+    assert len(own) <= 12
+    assert sum(sizes) < 150_000
+
+
+@pytest.fixture
+def growing(tmp_path: Path) -> Iterator[tuple[Recorder, str]]:
+    """A training in progress, and a TensorBoard that looks every second."""
+    run = make_run("nan_softmax_log")
+    with Recorder(tmp_path / "logs" / "live") as recorder:
+        recorder.ops(run.sites)
+        for record in run.records[:30]:
+            recorder.step(record)
+        recorder.flush()
+        with tensorboard(tmp_path / "logs", "--reload_interval=1", log=tmp_path / "log.txt") as address:
+            yield recorder, address
+
+
+def test_a_running_training_is_followed(browser: Browser, growing: tuple[Recorder, str]) -> None:
+    recorder, address = growing
+    page = browser.new_context().new_page()
+    tab = Tab(page, address)
+    frame = tab.open(run="live")
+    heading = frame.get_by_role("heading", level=1)
+    expect(heading).to_have_text("Healthy")
+    for record in make_run("nan_softmax_log").records[30:]:
+        recorder.step(record)
+    recorder.flush()
+    page.wait_for_timeout(2500)
+    page.locator(".reload-button").click()
+    expect(heading).to_have_text("Broken at step 57")
+    assert tab.errors == []
+    page.context.close()

@@ -1,0 +1,132 @@
+"""What people read: the first look, the op page, the other pages."""
+
+import re
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Tab
+
+LOG = dict(run="nan_softmax_log", op="Log_21:0", step=57)
+MUL = dict(run="fp16_overflow", op="Mul_18:0", step=33)
+
+
+def test_the_broken_run_explains_itself_without_a_click(tab: Tab) -> None:
+    frame = tab.open(run="nan_softmax_log")
+    expect(frame.get_by_role("heading", level=1)).to_have_text("Broken at step 57")
+    card = frame.get_by_role("article", name="Logarithm of zero")
+    expect(card.get_by_text("train.py:38").first).to_be_visible()
+    expect(card.locator(".source-text")).to_contain_text("tf.math.log(p)")
+    expect(card.locator(".chain > li").last).to_contain_text("Softmax")
+    expect(card.locator(".diff-after")).to_contain_text("tf.nn.log_softmax")
+    ruler = card.get_by_test_id("ruler")
+    expect(ruler.locator(".ruler-rows > li")).to_have_count(2)
+    expect(ruler).to_contain_text(re.compile(r"1 −∞"))
+
+
+def test_one_click_reaches_the_evidence(tab: Tab) -> None:
+    frame = tab.open(run="nan_softmax_log")
+    frame.get_by_role("article", name="Logarithm of zero").get_by_role("link", name="Show the evidence").click()
+    expect(frame.get_by_role("heading", level=1)).to_contain_text("Log Log_21")
+    assert "p.numstab.op=Log_21%3A0" in tab.page.url
+    assert "p.numstab.step=57" in tab.page.url
+
+
+def test_the_healthy_run_says_so(tab: Tab) -> None:
+    frame = tab.open(run="healthy")
+    expect(frame.get_by_role("heading", level=1)).to_have_text("Healthy")
+    expect(frame.get_by_text("Nothing to report")).to_be_visible()
+
+
+def test_every_run_is_listed_with_its_verdict(tab: Tab) -> None:
+    frame = tab.open(run="healthy")
+    runs = frame.get_by_role("region", name="All runs").get_by_role("listitem")
+    expect(runs).to_have_count(4)
+    expect(runs.filter(has_text="nan_softmax_log").get_by_role("img")).to_have_accessible_name("broken")
+    expect(runs.filter(has_text="healthy").get_by_role("img")).to_have_accessible_name("healthy")
+
+
+def test_the_ruler_shows_operands_result_and_their_gap(tab: Tab) -> None:
+    frame = tab.open(**MUL)
+    ruler = frame.get_by_test_id("ruler")
+    rows = ruler.locator(".ruler-rows > li")
+    expect(rows).to_have_count(3)
+    expect(rows.nth(0)).to_contain_text("Relu")
+    expect(rows.nth(2)).to_contain_text("+∞")
+    expect(ruler.locator(".gap")).to_have_accessible_name(re.compile(r"\d+ bits apart \(float16 keeps 11\)"))
+    # The result ends at the limit of its format: its bar touches the line of overflow.
+    ends = tab.document.evaluate(
+        """() => ['.track-result .range', '.track-result .limit-overflow']
+             .map((part) => document.querySelector(part).getBoundingClientRect().right)"""
+    )
+    assert abs(ends[0] - ends[1]) <= 2
+
+
+def test_zooming_spreads_the_data(tab: Tab) -> None:
+    frame = tab.open(**MUL)
+    result = frame.locator(".track-result .range")
+    before = result.bounding_box()
+    frame.get_by_role("button", name="Zoom to data").click()
+    after = result.bounding_box()
+    assert before and after and after["width"] > 1.2 * before["width"]
+
+
+def test_the_numbers_have_a_text_twin(tab: Tab) -> None:
+    frame = tab.open(**LOG)
+    frame.get_by_text("All numbers of step 57").click()
+    zeros = frame.get_by_role("row", name=re.compile("^Zero"))
+    expect(zeros.get_by_role("cell").first).to_have_text("1")
+
+
+def test_walking_through_the_steps(tab: Tab) -> None:
+    frame = tab.open(**MUL)
+    frame.get_by_role("button", name="Previous step").click()
+    expect(frame.get_by_text("Step 32", exact=True)).to_be_visible()
+    assert "p.numstab.step=32" in tab.page.url
+    frame.get_by_role("button", name="Next step").click()
+    frame.get_by_role("button", name="Next step").click()
+    expect(frame.get_by_text("Step 34", exact=True)).to_be_visible()
+
+
+def test_a_click_on_the_trend_shows_that_step(tab: Tab) -> None:
+    frame = tab.open(**MUL)
+    frame.locator(".trend .u-over").click(position={"x": 3, "y": 50})
+    expect(frame.get_by_text("Step 0", exact=True)).to_be_visible()
+
+
+def test_events_lead_to_their_first_step(tab: Tab) -> None:
+    frame = tab.open(run="fp16_overflow", op="Mul_18:0", step=79)
+    frame.get_by_role("link", name="Show step 33").first.click()
+    expect(frame.get_by_text("Step 33", exact=True)).to_be_visible()
+
+
+def test_the_health_map_names_groups_and_reads_out_cells(tab: Tab) -> None:
+    frame = tab.open(run="nan_softmax_log", view="map")
+    expect(frame.locator(".map-group")).to_contain_text(["inputs", "sequential/dense_0"])
+    cells = frame.get_by_role("application", name="Health map cells")
+    cells.hover(position={"x": 5, "y": 30})
+    expect(frame.locator(".map-readout")).to_contain_text("Placeholder x_0, step 0:")
+    frame.get_by_text("The map as a table").click()
+    expect(frame.get_by_role("row", name=re.compile("^Log Log_21")).get_by_role("cell").last).to_contain_text("∞")
+
+
+def test_layers_show_their_four_kinds(tab: Tab) -> None:
+    frame = tab.open(run="fp16_overflow", view="layers")
+    expect(frame.locator(".layer")).to_have_count(3)
+    for kind in ("activations", "gradients", "weights", "updates"):
+        expect(frame.locator(".layer").first.get_by_role("row", name=kind)).to_be_visible()
+
+
+def test_two_runs_compared(tab: Tab) -> None:
+    frame = tab.open(run="nan_softmax_log", view="compare")
+    frame.get_by_role("combobox", name="with").select_option("healthy")
+    expect(frame.get_by_text("They part first at step")).to_be_visible()
+    expect(frame.get_by_role("row").filter(has_text="NaN or ∞ in one only").first).to_contain_text("57")
+    assert "p.numstab.against=healthy" in tab.page.url
+
+
+def test_an_op_is_found_by_its_source_line(tab: Tab) -> None:
+    frame = tab.open(run="nan_softmax_log")
+    frame.get_by_role("searchbox").fill("train.py:38 log")
+    frame.locator(".search-results").get_by_role("link", name=re.compile("^Log")).first.click()
+    expect(frame.get_by_role("heading", level=1)).to_contain_text("Log")
+    expect(frame.locator(".search-results")).to_have_count(0)
