@@ -7,6 +7,8 @@ PORT ?=
 OPEN ?= 1
 SECONDS ?= 60
 SEED ?= 0
+MINUTES ?= 10
+CASES ?=
 CHROMIUM ?= /usr/bin/chromium
 export CHROMIUM
 
@@ -16,12 +18,12 @@ DEV_STAMP := $(VENV)/.dev-installed
 NODE_STAMP := frontend/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types frontend frontend-check pytest fuzz proto node chromium clean
+.PHONY: help demo test lint types frontend frontend-check pytest bench soak fuzz proto node chromium clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
-	@printf '\nVariables: VENV=%s PYTHON=%s TF_PACKAGE=%s PORT=%s OPEN=%s CHROMIUM=%s\n' \
-	  "$(VENV)" "$(PYTHON)" "$(TF_PACKAGE)" "$(PORT)" "$(OPEN)" "$(CHROMIUM)"
+	@printf '\nVariables: VENV=%s PYTHON=%s TF_PACKAGE=%s CHROMIUM=%s PORT=%s\n' \
+	  "$(VENV)" "$(PYTHON)" "$(TF_PACKAGE)" "$(CHROMIUM)" "$(PORT)"
 
 demo: $(DEMO_STAMP) ## Train the demos, start TensorBoard, print the links (OPEN=0: print the findings and exit)
 	$(BIN)/python -m demo --logdir demo/logs $(if $(PORT),--port $(PORT)) $(if $(filter 0,$(OPEN)),--no-open,--open)
@@ -37,6 +39,13 @@ types: $(DEV_STAMP) ## Check types
 
 pytest: $(DEV_STAMP) | chromium ## Run the Python and browser tests
 	$(BIN)/python -m pytest
+
+bench: $(DEV_STAMP) ## Judge the training programs of a folder: make bench CASES=FOLDER
+	@test -n "$(CASES)" || { echo "Which folder of cases? make bench CASES=FOLDER" >&2; exit 2; }
+	$(BIN)/python -m benchmarks.cases $(CASES)
+
+soak: $(DEV_STAMP) ## Train under watch for MINUTES (10); fails if memory grows or steps get slower
+	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES)
 
 fuzz: $(DEV_STAMP) ## Read logs full of nonsense for SECONDS (60), starting at SEED (0)
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) --seed $(SEED)
