@@ -8,10 +8,16 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tb_numstab.instrument.counters import LAYOUTS, measure
+from tb_numstab.instrument.counters import LAYOUTS, SAMPLE, measure
 from tb_numstab.instrument.operands import Array, count_events, count_update
-from tb_numstab.schema.columns import INDEX, Row, combine, empty_rows
+from tb_numstab.schema.columns import COLUMNS, INDEX, Combine, Row, combine, empty_rows
 from tb_numstab.schema.formats import HISTOGRAM_BINS
+
+ESTIMATE_FROM = 4 * SAMPLE
+"""Elements from which a sample is much cheaper than a full pass."""
+
+EXTENSIVE = np.array([c.combine is Combine.ADD and c.name not in ("calls", "inspected") for c in COLUMNS])
+"""Columns that grow with the number of elements."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,7 @@ class Entry:
       tensor: the measured tensor.
       operands: the op's operands for op-level events; empty when those are not counted.
       update: for a variable update, where the old value is; operands then holds the delta.
+      estimate: a large tensor may be judged by a sample, see Collector.exact.
     """
 
     slot: int
@@ -44,6 +51,7 @@ class Entry:
     tensor: int
     operands: tuple[int, ...] = ()
     update: Update | None = None
+    estimate: bool = False
 
 
 @dataclass
@@ -52,6 +60,12 @@ class Rows:
 
     rows: Row
     histogram: NDArray[np.float32]
+
+    def nonfinite(self) -> NDArray[np.bool_]:
+        """Bool [n]: which slots hold NaN or Inf."""
+        counts = self.rows[:, [INDEX[name] for name in ("nan", "pos_inf", "neg_inf")]]
+        found: NDArray[np.bool_] = np.greater(counts.max(axis=1), 0)
+        return found
 
     def quantized(self) -> NDArray[np.uint8]:
         """Histogram shares in units of 1/255; a bin that holds anything is at least 1."""
@@ -66,10 +80,14 @@ class Collector:
     """Receives rows from sinks, in any thread; never raises into the training step.
 
     Attributes:
+      exact: measure every element of every tensor. Otherwise the large tensors between gradients and
+        updates, most of all elements in a small model, are judged by a sample; what they do to a
+        variable is counted exactly all the same.
       old_values: value of each variable before the run, by id of its resource handle.
       problem: the first exception in a sink.
     """
 
+    exact: bool = True
     old_values: dict[int, Array] = field(default_factory=dict)
     problem: Exception | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -85,22 +103,26 @@ class Collector:
             self.problem = self.problem or error
 
     def _measure(self, entry: Entry, tensors: tuple[Array, ...]) -> None:
-        array = tensors[entry.tensor]
+        array, operands = tensors[entry.tensor], self._operands(entry, tensors)
+        size = array.size
+        if entry.estimate and not self.exact and size > ESTIMATE_FROM:
+            array, operands = sampled(array, operands)
         row, histogram = measure(array, LAYOUTS[array.dtype.name])
-        if entry.update is not None:
-            self._count_update(entry, row, tensors)
-        elif entry.operands:
-            count_events(entry.op_type, row, array, [tensors[i] for i in entry.operands])
+        if operands:
+            count = count_events if entry.update is None else count_update
+            count(entry.op_type, row, array, operands)
+        if array.size < size:
+            row[EXTENSIVE] *= size / array.size
         self.add(entry.slot, row, histogram)
 
-    def _count_update(self, entry: Entry, row: Row, tensors: tuple[Array, ...]) -> None:
-        update, new = entry.update, tensors[entry.tensor]
-        assert update is not None
-        old = self.old_values.get(update.handle)
-        if old is not None and entry.operands and old.shape == new.shape:
-            count_update(row, new, old, tensors[entry.operands[0]])
-        if update.keep:
-            self.old_values[update.handle] = new.copy()
+    def _operands(self, entry: Entry, tensors: tuple[Array, ...]) -> list[Array]:
+        operands = [tensors[i] for i in entry.operands]
+        if entry.update is None:
+            return operands
+        new, old = tensors[entry.tensor], self.old_values.get(entry.update.handle)
+        if entry.update.keep:
+            self.old_values[entry.update.handle] = new.copy()
+        return [old, *operands] if operands and old is not None and old.shape == new.shape else []
 
     def add(self, slot: int, row: Row, histogram: NDArray[np.float32]) -> None:
         """Adds one partial row."""
@@ -121,6 +143,14 @@ class Collector:
             rows[slot] = combine_all(np.stack(partial)) if len(partial) > 1 else partial[0]
             histogram[slot] = self._histograms[slot]
         return Rows(rows, histogram)
+
+
+def sampled(array: Array, operands: list[Array]) -> tuple[Array, list[Array]]:
+    """A fixed-stride sample of a tensor, and the same elements of its operands."""
+    stride = array.size // SAMPLE
+    return array.reshape(-1)[::stride], [
+        np.broadcast_to(o, array.shape).reshape(-1)[::stride] if o.size > 1 else o for o in operands
+    ]
 
 
 def combine_all(rows: Row) -> Row:

@@ -110,7 +110,7 @@ def measure(array: NDArray[np.generic], layout: Layout) -> tuple[Row, NDArray[np
     """
     bits = bits_of(array, layout)
     row = np.full(WIDTH, np.nan)
-    row[INDEX["size"]] = bits.size
+    row[INDEX["size"]] = row[INDEX["inspected"]] = bits.size
     row[INDEX["calls"]] = 1
     seen = _Extremes()
     for start in range(0, bits.size, CHUNK):

@@ -146,7 +146,7 @@ class EagerRecorder(Recorder):
         array = _host(new)
         row, histogram = measure(array, LAYOUTS[array.dtype.name])
         if old is not None and op_type != "AssignVariableOp" and delta.shape == new.shape == old.shape:
-            count_update(row, array, _host(old), _host(delta))
+            count_update(op_type, row, array, [_host(old), _host(delta)])
         self._collector.add(self._place(dataclasses.replace(site, inputs=links), new), row, histogram)
         self._values[id(handle)] = new
 

@@ -142,7 +142,9 @@ class GraphRecorder(Recorder):
         bucket = self._bucket if graph is self._top else Bucket()
         index = bucket.index(tensor)
         positions = tuple(bucket.index(t) for t in operands)
-        bucket.entries.append(Entry(slot, site.op_type, index, positions, update))
+        # An optimizer's moments and what it computes from them; the trained variables count exactly.
+        estimate = site.role is Role.OPTIMIZER or (site.role in (Role.VARIABLE, Role.UPDATE) and not site.trainable)
+        bucket.entries.append(Entry(slot, site.op_type, index, positions, update, estimate))
         if bucket is not self._bucket:
             bucket.send(self._collect)
         elif bucket.full:
@@ -174,7 +176,8 @@ class GraphRecorder(Recorder):
                 return
             scope = getattr(scope, "outer_graph", None)
         site = self.describe("ReadVariableOp", name, (), tensor.op.traceback)
-        site = dataclasses.replace(site, role=Role.VARIABLE, gradient_of=-1)
+        trained = self.is_trained(variable)
+        site = dataclasses.replace(site, role=Role.VARIABLE, gradient_of=-1, trainable=trained)
         slot = self._measure(tensor, site, graph)
         self._reads[id(graph), variable] = slot
         self._handles[slot] = variable
@@ -194,6 +197,7 @@ class GraphRecorder(Recorder):
         site = dataclasses.replace(
             site, role=Role.UPDATE, inputs=(self._reads.get((id(graph), handle), -1), self.slot_of(delta))
         )
+        site = dataclasses.replace(site, trainable=self.is_trained(handle))
         operands: tuple[Any, ...] = ()
         with record.stop_recording():
             if op_type == "AssignVariableOp":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 from tb_numstab.instrument.collector import Rows
-from tb_numstab.schema.columns import INDEX
 from tb_numstab.schema.ops import OpSite
 
 
@@ -31,5 +30,4 @@ class Measurement:
 
     def nonfinite(self) -> bool:
         """Whether NaN or Inf was measured anywhere."""
-        counts = self.rows.rows[:, [INDEX["nan"], INDEX["pos_inf"], INDEX["neg_inf"]]]
-        return bool((counts > 0).any())
+        return bool(self.rows.nonfinite().any())

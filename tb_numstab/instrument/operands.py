@@ -67,8 +67,10 @@ def _sum(row: Row, out: Array, inputs: Sequence[Array], subtract: bool = False) 
 
 
 def _both_nonzero(a: Array, b: Array, shape: tuple[int, ...]) -> int:
-    nonzero_a, nonzero_b = _bits(a) << 1 != 0, _bits(b) << 1 != 0  # the shift drops the sign
-    return _count(nonzero_a & nonzero_b, shape)
+    nonzero_a, nonzero_b = _magnitude(a) != 0, _magnitude(b) != 0
+    if nonzero_a.all():
+        return _count(nonzero_b, shape)
+    return _count(nonzero_a if nonzero_b.all() else nonzero_a & nonzero_b, shape)
 
 
 def _equal_despite(out: Array, kept: Bits, other: Array) -> int:
@@ -157,8 +159,14 @@ def count_events(op_type: str, row: Row, out: Array, inputs: Sequence[Array]) ->
         _EVENTS[op_type][1](row, out, inputs)
 
 
-def count_update(row: Row, new: Array, old: Array, delta: Array) -> None:
-    """Fills absorbed and operands of a variable update: elements a non-zero delta left unchanged."""
+def count_update(op_type: str, row: Row, new: Array, inputs: Sequence[Array]) -> None:
+    """Fills absorbed and operands of a variable update from its old value and the delta, in ``inputs``.
+
+    Absorbed are the elements that a non-zero delta left unchanged.
+    """
+    del op_type  # every kind of update may leave elements unchanged
+    old, delta = inputs
     moved = _magnitude(delta) != 0
     row[INDEX["operands"]] = _count(moved, new.shape)
-    row[INDEX["absorbed"]] = _count(moved & (_bits(new) == _bits(old)) & _finite(new), new.shape)
+    unchanged = _bits(new) == _bits(old)
+    row[INDEX["absorbed"]] = _count(moved & unchanged & _finite(new), new.shape) if unchanged.any() else 0

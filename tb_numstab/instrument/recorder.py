@@ -183,13 +183,17 @@ class Recorder:
                 frame = frame.f_back if frame is not None else None
         return id(handle)
 
+    def is_trained(self, handle: int) -> bool:
+        """Whether a noted variable is trainable."""
+        return bool(getattr(self._variables.get(handle), "trainable", False))
+
     def with_variable(self, site: OpSite, handle: int) -> OpSite:
         """The site with the name of the variable it reads or updates: its Keras path, if it has one."""
         variable = self._variables.get(handle)
         if variable is None:
             return site
         name = self._variable_paths().get(handle, variable.name.split(":")[0])
-        return dataclasses.replace(site, variable=name, trainable=bool(variable.trainable))
+        return dataclasses.replace(site, variable=name, trainable=self.is_trained(handle))
 
     def _variable_paths(self) -> dict[int, str]:
         """Keras paths by id of the variable's resource handle, from the layers and optimizers seen."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.core.function.polymorphism import function_cache
 from tensorflow.python.autograph.core import ag_ctx
@@ -21,7 +22,7 @@ from tensorflow.python.eager.polymorphic_function import autograph_util, functio
 from tb_numstab.instrument.collector import Collector, Rows
 from tb_numstab.instrument.graph_recorder import GraphRecorder
 from tb_numstab.instrument.shadow import Shadow, replaced
-from tb_numstab.schema.ops import OpSite
+from tb_numstab.schema.ops import OpSite, Role
 
 
 class CannotShadow(Exception):
@@ -154,13 +155,26 @@ class Twin:
         """
         inputs = flat_inputs(trace.concrete, args, kwargs)
         shadow = Shadow(inputs, stand_ins)
-        collector = self._collector = Collector(old_values=shadow.host_values())
+        rows = self._run(trace, inputs, shadow, exact=False)
+        # Where gradients or updates went bad, estimates will not do: the state is still there to run it again.
+        return self._run(trace, inputs, shadow, exact=True) if _went_bad(trace.sites, rows) else rows
+
+    def _run(self, trace: Trace, inputs: list[Any], shadow: Shadow, exact: bool) -> Rows:
+        collector = self._collector = Collector(exact=exact, old_values=shadow.host_values())
         with record.stop_recording():
             call_concrete(trace.concrete, inputs, shadow.variables())
         self._collector = Collector()
         if collector.problem is not None:
             raise collector.problem
         return collector.finish(len(trace.sites))
+
+
+_BACKWARD = (Role.GRADIENT, Role.OPTIMIZER, Role.UPDATE)
+
+
+def _went_bad(sites: Sequence[OpSite], rows: Rows) -> bool:
+    """Whether anything between the loss and the updates was non-finite."""
+    return any(sites[int(slot)].role in _BACKWARD for slot in np.flatnonzero(rows.nonfinite()))
 
 
 _twins: weakref.WeakKeyDictionary[Any, Twin] = weakref.WeakKeyDictionary()

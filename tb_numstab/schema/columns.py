@@ -63,6 +63,9 @@ COLUMNS: tuple[Column, ...] = (
     Column("cancelled", "bits", _MAX, "Most leading bits lost by an element of a sum: operand - result exponent."),
     Column("calls", "calls", _ADD, "How often the op ran in this step."),
     Column("first_bad_call", "calls", _MIN, "0-based run of the op in this step that first gave NaN or Inf."),
+    Column(
+        "inspected", "elements", _ADD, "Elements looked at; fewer than size where counts are estimated from a sample."
+    ),
 )
 
 INDEX: dict[str, int] = {c.name: i for i, c in enumerate(COLUMNS)}
