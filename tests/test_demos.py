@@ -89,6 +89,11 @@ def test_the_verdict_names_the_op_and_its_line(
     )
 
 
+def test_the_product_of_the_seed_story_is_a_wide_gap_without_harm(trained: Trained) -> None:
+    (found,) = trained.run("seed_story", "multiply").interactions
+    assert (found.gap, found.effect) == (199, "none")
+
+
 def test_the_command_prints_verdict_line_and_link(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "demo", "nan_softmax", "--no-open", "--logdir", str(tmp_path)]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
