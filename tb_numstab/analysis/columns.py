@@ -50,6 +50,21 @@ class Columns:
         return self.finite - self.zero
 
     @property
+    def exact(self) -> NDArray[np.bool_]:
+        """Whether every element was looked at, rather than a sample."""
+        return np.asarray(~(self.inspected < self.size))
+
+    @property
+    def upper_exp(self) -> Floats:
+        """An exponent that no element exceeds; NaN where that is not known."""
+        return np.where(self.exact & (self.nan + self.inf == 0), self.max_exp, np.nan)
+
+    @property
+    def lower_exp(self) -> Floats:
+        """An exponent that no element falls below; NaN where that is not known, or some element is 0."""
+        return np.where(self.exact & (self.zero == 0) & (self.nan + self.inf == 0), self.min_exp, np.nan)
+
+    @property
     def magnitude(self) -> Floats:
         """The largest finite magnitude."""
         return np.maximum(np.abs(self.min), np.abs(self.max))

@@ -19,7 +19,7 @@ MIN_DEVIATIONS = 3.0
 """How unlikely the share of rising pairs must be without a trend, in standard deviations of Kendall's test."""
 
 MIN_PERSISTENCE = 0.5
-"""The later half's slope must be at least this share of the whole: what flattens out is no danger."""
+"""The later half's slope must be at least this share of the earlier half's: what flattens out is no danger."""
 
 HORIZON = 4.0
 """How far ahead a trend is trusted, as a multiple of the steps it was seen over."""
@@ -57,8 +57,9 @@ def forecast(steps: Floats, values: Floats, limit: float) -> Forecast | None:
         return None
     slopes = _slopes(steps, values)
     slope = float(np.median(slopes))
-    later = _slopes(steps[len(steps) // 2 :], values[len(steps) // 2 :])
-    if np.mean(slopes > 0) < _agreement(len(steps)) or np.median(later) < MIN_PERSISTENCE * slope:
+    half = len(steps) // 2
+    earlier, later = (float(np.median(_slopes(steps[part], values[part]))) for part in (slice(half), slice(half, None)))
+    if np.mean(slopes > 0) < _agreement(len(steps)) or later < MIN_PERSISTENCE * earlier:
         return None
     level = float(np.median(values - slope * (steps - steps[-1])))
     slow, fast = np.quantile(slopes, (0.25, 0.75))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tb_numstab.analysis import bounds
-from tb_numstab.analysis.columns import Columns, Floats
+from tb_numstab.analysis.columns import Floats
 from tb_numstab.analysis.finding import Certainty
 from tb_numstab.analysis.graph import Mask, OpGraph, Slots
 from tb_numstab.analysis.ops import Ops
@@ -141,15 +141,12 @@ def _never(o: Ops) -> Mask:
     return np.zeros(len(o.slots), bool)
 
 
-def _without_zeros(c: Columns) -> Floats:
-    """E- where every element is at least that large, else NaN."""
-    return np.where((c.zero == 0) & (c.nan + c.inf == 0), c.min_exp, np.nan)
-
-
 def _sum_effects(o: Ops) -> list[_Effect]:
-    x_min, y_min = _without_zeros(o.x), _without_zeros(o.y)
+    x, y = o.x, o.y
     absorbed = _share(o.out.absorbed, o.out.operands)
-    either = bounds.absorbs(x_min, o.y.max_exp, o.precision) | bounds.absorbs(y_min, o.x.max_exp, o.precision)
+    either = bounds.absorbs(x.lower_exp, y.upper_exp, o.precision) | bounds.absorbs(
+        y.lower_exp, x.upper_exp, o.precision
+    )
     apart = np.abs(o.x.max_exp - o.y.max_exp)
     unsafe = ~bounds.sum_is_safe(o.x.max_exp, o.y.max_exp, o.max_exp) & ~np.isnan(apart)
     return [
@@ -165,14 +162,14 @@ def _product_effects(o: Ops) -> list[_Effect]:
     return [
         _Effect(
             "overflows",
-            bounds.product_overflows(_without_zeros(o.x), _without_zeros(o.y), o.max_exp),
+            bounds.product_overflows(o.x.lower_exp, o.y.lower_exp, o.max_exp),
             o.out.overflow > 0,
             finite & ~bounds.product_is_safe(o.x.max_exp, o.y.max_exp, o.max_exp),
             _share(o.out.overflow, o.out.size),
         ),
         _Effect(
             "vanishes",
-            bounds.product_vanishes(o.x.max_exp, o.y.max_exp, subnormal),
+            bounds.product_vanishes(o.x.upper_exp, o.y.upper_exp, subnormal),
             o.out.underflow > 0,
             least < o.min_exp,
             _share(o.out.underflow, o.out.size),
@@ -185,14 +182,14 @@ def _quotient_effects(o: Ops) -> list[_Effect]:
     return [
         _Effect(
             "overflows",
-            bounds.quotient_overflows(_without_zeros(o.x), o.y.max_exp, o.max_exp),
+            bounds.quotient_overflows(o.x.lower_exp, o.y.upper_exp, o.max_exp),
             o.out.overflow > 0,
             ~np.isnan(largest) & ~bounds.quotient_is_safe(o.x.max_exp, o.y.min_exp, o.max_exp),
             _share(o.out.overflow, o.out.size),
         ),
         _Effect(
             "vanishes",
-            bounds.quotient_vanishes(o.x.max_exp, o.y.min_exp, subnormal),
+            bounds.quotient_vanishes(o.x.upper_exp, o.y.lower_exp, subnormal),
             o.out.underflow > 0,
             o.x.min_exp - o.y.max_exp - 1 < o.min_exp,
             _share(o.out.underflow, o.out.size),

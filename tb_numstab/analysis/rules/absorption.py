@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from tb_numstab.analysis import bounds
-from tb_numstab.analysis.columns import Columns, Floats
 from tb_numstab.analysis.finding import Certainty, Fix, Severity
 from tb_numstab.analysis.graph import Mask
 from tb_numstab.analysis.ops import Ops
@@ -17,11 +16,6 @@ LOW_PRECISION = 11
 """Significand bits of float16; formats up to this stop accumulating after a few hundred or thousand addends."""
 
 
-def _least(c: Columns) -> Floats:
-    """Exponent of the smallest magnitude of an operand without zeros, else NaN."""
-    return np.where(c.zero == 0, c.min_exp, np.nan)
-
-
 def _whole_operand_lost(o: Ops) -> Mask:
     """The exponents prove that one operand changes no element of a sum.
 
@@ -29,9 +23,8 @@ def _whole_operand_lost(o: Ops) -> Mask:
     numbers in front of Softmax, scalars (a weighted loss term still has its gradient), the optimizer.
     """
     graph = o.graph
-    proven = bounds.absorbs(_least(o.x), o.y.max_exp, o.precision) | bounds.absorbs(
-        _least(o.y), o.x.max_exp, o.precision
-    )
+    proven = bounds.absorbs(o.x.lower_exp, o.y.upper_exp, o.precision)
+    proven |= bounds.absorbs(o.y.lower_exp, o.x.upper_exp, o.precision)
     literal = graph.carrying(graph.role(Role.CONSTANT), graph.mask("move", "cast", "neg"))
     masks = graph.feeding(graph.as_mask(graph.x[graph.members("softmax", "log-softmax")]), graph.mask("add", "move"))
     benign = o.x_among(literal) | o.y_among(literal) | o.among(masks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tb_numstab.analysis import bounds
 from tb_numstab.analysis.columns import Floats
 from tb_numstab.analysis.finding import Certainty, Fix
 from tb_numstab.analysis.graph import Mask, OpGraph
@@ -21,12 +22,10 @@ GUARDS = ("clip", "add", "mul", "move", "cast", "select", "neg")
 def lost_bits(o: Ops) -> Floats:
     """Leading bits that every element of a sum has lost, float64 [n].
 
-    With both operands free of zeros each element lost at least max(E-(x), E-(y)) - E+(out), with E- and
-    E+ the exponents of the smallest and largest magnitude. A result of zeros alone lost all of them.
+    A result of zeros alone has lost all of them.
     """
-    least = np.fmax(np.where(o.x.zero == 0, o.x.min_exp, np.nan), np.where(o.y.zero == 0, o.y.min_exp, np.nan))
-    all_zero = o.out.zero == o.out.size
-    return np.where(all_zero, o.precision, least - o.out.max_exp)
+    all_zero = o.out.exact & (o.out.zero == o.out.size)
+    return np.where(all_zero, o.precision, bounds.lost_bits(o.x.lower_exp, o.y.lower_exp, o.out.upper_exp))
 
 
 def _rounded(graph: OpGraph) -> Mask:
