@@ -1,0 +1,250 @@
+"""What watching costs: ratios to the unwatched step of the same process, interleaved, medians.
+
+    python -m benchmarks.overhead [--quick] [--json OUT] [--models mlp,cnn]
+
+Each way of watching runs in a process of its own, beside unwatched steps of the same model; TensorFlow's
+check_numerics and Debugger V2 are measured the same way. Ratios carry the spread (quartiles) of the step
+times they come from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+DEFAULT_EVERY = 50
+"""watch's default: one step in so many is measured."""
+
+LOG_STEPS = 200
+"""Steps of the comparison of log sizes."""
+
+DEBUGGER = ("CURT_HEALTH", "CONCISE_HEALTH", "FULL_HEALTH")
+WAYS = ("ordinary", "survey", "check_numerics", *DEBUGGER)
+MODEL_NAMES = ("mlp", "cnn", "transformer", "mobilenet")
+
+
+# ---- one way, in its own process ------------------------------------------------------------------
+
+
+def timed(call: Callable[[], Any]) -> float:
+    """Seconds that one call took, its result waited for."""
+    started = time.perf_counter()
+    result = call()
+    getattr(result, "numpy", lambda: None)()
+    return time.perf_counter() - started
+
+
+def measure(model: str, way: str, rounds: int) -> dict[str, Any]:
+    """Times ``rounds`` unwatched and watched steps in turn.
+
+    Returns:
+      ``plain`` and ``watched``: seconds of each step; ``plain_first`` and ``watched_first``: seconds of
+      the first call; ``bytes``: what was logged; ``slots``: measured tensors, of a survey.
+    """
+    from benchmarks.models import MODELS
+
+    step = MODELS[model]()
+    plain = step.function()
+    result: dict[str, Any] = {"plain_first": timed(lambda: plain(*step.batch)), "slots": 0}
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        watched, finish = _watched(step, way, folder, stack, result)
+        result["watched_first"] = timed(watched)
+        for call in (watched, lambda: plain(*step.batch)) * 2:
+            call()
+        result["plain"], result["watched"] = [], []
+        for _ in range(rounds):
+            result["plain"].append(timed(lambda: plain(*step.batch)))
+            result["watched"].append(timed(watched))
+        finish()
+        result["bytes"] = sum(f.stat().st_size for f in Path(folder).rglob("*") if f.is_file())
+        result["logged"] = rounds + 3
+    return result
+
+
+def _watched(
+    step: Any, way: str, folder: str, stack: contextlib.ExitStack, result: dict[str, Any]
+) -> tuple[Callable[[], Any], Callable[[], None]]:
+    import tensorflow as tf
+
+    if way == "check_numerics":
+        tf.debugging.enable_check_numerics()
+        function = step.function()
+        return lambda: function(*step.batch), lambda: None
+    if way in DEBUGGER:
+        writer = tf.debugging.experimental.enable_dump_debug_info(folder, way, circular_buffer_size=-1)
+        function = step.function()
+
+        def flush() -> None:
+            writer.FlushNonExecutionFiles()
+            writer.FlushExecutionFiles()
+
+        return lambda: function(*step.batch), flush
+    return _health(step, 1 if way == "survey" else 1 << 30, folder, stack, result)
+
+
+def _health(
+    step: Any, every: int, folder: str, stack: contextlib.ExitStack, result: dict[str, Any]
+) -> tuple[Callable[[], Any], Callable[[], None]]:
+    import tensorflow as tf
+
+    import tb_numstab
+    from tb_numstab.store.event_files import read_runs
+
+    writer = tf.summary.create_file_writer(folder)
+    stack.enter_context(writer.as_default())
+    function = tb_numstab.watch(every=every)(step.function())
+    counter = iter(range(1 << 30))
+
+    def call() -> Any:
+        loss = function(*step.batch)
+        tb_numstab.log_step(next(counter))
+        return loss
+
+    def finish() -> None:
+        writer.flush()
+        session = read_runs(folder)[0].sessions[-1]
+        result["slots"] = len(session.record(session.steps[-1]).slots)
+        result["record_bytes"] = len(session.encoded[-1])
+
+    return call, finish
+
+
+def peak_memory(model: str, way: str) -> dict[str, Any]:
+    """Largest resident set of a process that trains three steps, in kilobytes."""
+    from benchmarks.models import MODELS
+
+    step = MODELS[model]()
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        function = step.function()
+        call: Callable[[], Any] = (
+            (lambda: function(*step.batch)) if way == "plain" else _health(step, 1, folder, stack, {})[0]
+        )
+        for _ in range(3):
+            call()
+    return {"peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
+
+
+# ---- all ways -------------------------------------------------------------------------------------
+
+
+def in_process(*arguments: str) -> dict[str, Any]:
+    """One measurement in a fresh interpreter; {} when TensorFlow itself could not run it."""
+    command = [sys.executable, "-m", "benchmarks.overhead", "--one", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        print(f"{' '.join(arguments)} failed: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
+        return {}
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def quartiles(values: list[float]) -> tuple[float, float, float]:
+    """Lower quartile, median, upper quartile."""
+    ordered = sorted(values)
+    return ordered[len(ordered) // 4], ordered[len(ordered) // 2], ordered[(3 * len(ordered)) // 4]
+
+
+def ratio(measured: dict[str, Any]) -> float | None:
+    """Median watched step over median unwatched step."""
+    return quartiles(measured["watched"])[1] / quartiles(measured["plain"])[1] if measured else None
+
+
+def spread(measured: dict[str, Any]) -> list[float] | None:
+    """The ratio between the quartiles of the watched steps and the unwatched median."""
+    if not measured:
+        return None
+    low, _, high = quartiles(measured["watched"])
+    plain = quartiles(measured["plain"])[1]
+    return [low / plain, high / plain]
+
+
+def judge(model: str, rounds: int) -> dict[str, Any]:
+    """All figures of one model; see ``--json`` in the issue of record: ratios, medians."""
+    measured = {way: in_process(model, way, str(rounds)) for way in WAYS}
+    ordinary, survey = measured["ordinary"], measured["survey"]
+    memory = [in_process(model, way, "memory").get("peak", 0) for way in ("plain", "survey")]
+    figures: dict[str, Any] = {
+        "ordinary": ratio(ordinary),
+        "survey": ratio(survey),
+        "amortised": ((DEFAULT_EVERY - 1) * (ratio(ordinary) or 0) + (ratio(survey) or 0)) / DEFAULT_EVERY,
+        "first_call": (survey["plain_first"] + survey["watched_first"]) / survey["plain_first"] if survey else None,
+        "peak_memory": memory[1] / memory[0] if all(memory) else None,
+        "bytes_per_slot": survey["record_bytes"] / survey["slots"] if survey else None,
+        "bytes_per_step": survey["record_bytes"] if survey else None,
+        "slots": survey.get("slots"),
+        "check_numerics": ratio(measured["check_numerics"]),
+        "spread": {way: spread(measured[way]) for way in WAYS},
+    }
+    figures |= {f"{way.lower()}": ratio(measured[way]) for way in DEBUGGER}
+    figures["log_bytes_ratio"] = _log_ratio(measured)
+    return figures
+
+
+def _log_ratio(measured: dict[str, dict[str, Any]]) -> float | None:
+    """Debugger V2's log over ours for LOG_STEPS steps: what each writes once, and what it writes per step."""
+    debugger, survey = measured["CONCISE_HEALTH"], measured["survey"]
+    if not debugger or not survey:
+        return None
+    once = survey["bytes"] - survey["logged"] * survey["record_bytes"]
+    ours = once + LOG_STEPS / DEFAULT_EVERY * survey["record_bytes"]
+    return float(debugger["bytes"] * LOG_STEPS / debugger["logged"] / ours)
+
+
+ROWS = (
+    ("ordinary step", "ordinary"), ("survey step", "survey"), (f"amortised, every={DEFAULT_EVERY}", "amortised"),
+    ("check_numerics", "check_numerics"), ("Debugger V2 CURT_HEALTH", "curt_health"),
+    ("Debugger V2 CONCISE_HEALTH", "concise_health"), ("Debugger V2 FULL_HEALTH", "full_health"),
+    ("first call", "first_call"), ("peak memory, survey", "peak_memory"),
+    ("bytes per slot and record", "bytes_per_slot"), ("Debugger V2's log / ours", "log_bytes_ratio"),
+)  # fmt: skip
+
+
+def table(models: dict[str, dict[str, Any]]) -> str:
+    """The README's table, in Markdown."""
+    lines = ["| ratio to unwatched | " + " | ".join(models) + " |", "|---|" + "---:|" * len(models)]
+    for title, key in ROWS:
+        cells = []
+        for figures in models.values():
+            value, around = figures.get(key), figures["spread"].get(key)
+            text = "-" if value is None else f"{value:.2f}" if value < 10 else f"{value:.0f}"
+            cells.append(text + (f" ({around[0]:.2f}-{around[1]:.2f})" if around else ""))
+        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.overhead", description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, no application model")
+    parser.add_argument("--models", default="", help=f"comma-separated, of {', '.join(MODEL_NAMES)}")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--table", type=Path, help="write the Markdown table to this file")
+    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        model, way, rounds = options.one
+        print(json.dumps(peak_memory(model, way) if rounds == "memory" else measure(model, way, int(rounds))))
+        return
+    names = options.models.split(",") if options.models else MODEL_NAMES[: 3 if options.quick else 4]
+    figures = {}
+    for name in names:
+        figures[name] = judge(name, 7 if options.quick else 25)
+        print(f"{name} done", file=sys.stderr)
+    print(table(figures))
+    if options.json:
+        options.json.write_text(json.dumps({"models": figures}, indent=1))
+    if options.table:
+        options.table.write_text(table(figures) + "\n")
+
+
+if __name__ == "__main__":
+    main()
