@@ -43,9 +43,9 @@ _CAUSES: dict[str, tuple[Cause, ...]] = {
     "zero": (
         Cause(
             ("softmax",),
-            lambda x, y, out: x.spread > 80 or x.spread > 15,
-            "{op} underflowed to {out.zero:,.0f} zeros: its logits spread over {x.spread:.4g}, and "
-            "exp(-{x.spread:.4g}) is 0 in {f.name} (limit {f.exp_underflow:.4g})",
+            lambda x, y, out: x.spread > 15,
+            "{op} underflowed to 0 in {out.zero:,.0f} of {out.size:,.0f} elements: its logits spread over "
+            "{x.spread:.4g}, and exp(-{x.spread:.4g}) is 0 in {f.name} (limit {f.exp_underflow:.4g})",
         ),
         Cause(
             ("sigmoid",),
@@ -60,34 +60,38 @@ _CAUSES: dict[str, tuple[Cause, ...]] = {
         Cause(
             ("cast", "mul", "div", "square"),
             lambda x, y, out: out.underflow > 0,
-            "{op} underflowed: {out.underflow:,.0f} non-zero operands gave 0 or subnormal in {f.name}",
+            "{op} underflowed: {out.underflow:,.0f} of {out.size:,.0f} results are 0 or subnormal in {f.name}",
         ),
         Cause(
             ("sub",),
             lambda x, y, out: out.zero > max(0.0, min(x.zero, y.zero)),
-            "{op} subtracted equal numbers: {out.zero:,.0f} of {out.size:,.0f} differences are 0",
+            "{op} subtracted equal numbers in {out.zero:,.0f} of {out.size:,.0f} elements",
         ),
-        Cause(("clip",), lambda x, y, out: not x.zero >= out.zero, "{op} clipped {out.zero:,.0f} elements to 0"),
+        Cause(
+            ("clip",),
+            lambda x, y, out: not x.zero >= out.zero,
+            "{op} clipped {out.zero:,.0f} of {out.size:,.0f} elements to 0",
+        ),
         Cause(
             ("mul",),
             lambda x, y, out: y.zero > 0 and not x.zero > 0,
-            "{op} multiplied by {y.zero:,.0f} zeros",
+            "{op} multiplied by 0 in {y.zero:,.0f} of {y.size:,.0f} elements",
             "y.zero",
         ),
         Cause(
             ("mul", "square", "sqrt", "cast", "div", "clip", "neg", "move"),
             lambda x, y, out: x.zero > 0,
-            "{op} passed on {x.zero:,.0f} zeros",
+            "{op} passed on the 0 of {x.zero:,.0f} elements",
             "x.zero",
         ),
-        Cause(("sum", "mean"), lambda x, y, out: x.zero > 0, "{op} added up nothing but zeros", "x.zero"),
+        Cause(("sum", "mean"), lambda x, y, out: x.zero > 0, "{op} added up nothing but 0", "x.zero"),
         Cause(
             ("add",),
             lambda x, y, out: y.size == 1 and y.zero == 1,
             "the epsilon that {op} adds is itself 0 in {f.name}, whose smallest number is {f.min_subnormal:.2g}",
             "x.zero",
         ),
-        Cause(("add",), _always, "{op} added up to 0: {out.zero:,.0f} of {out.size:,.0f}", "x.zero"),
+        Cause(("add",), _always, "{op} added up to 0 in {out.zero:,.0f} of {out.size:,.0f} elements", "x.zero"),
     ),
     "negative": (
         Cause(
@@ -101,7 +105,11 @@ _CAUSES: dict[str, tuple[Cause, ...]] = {
     "small": (Cause((), _always, "{op} goes down to {out.bottom}"),),
     "low": (Cause((), _always, "{op} goes down to {out.min:.4g}"),),
     "neg_inf": (
-        Cause(("select", "add"), lambda x, y, out: out.neg_inf > 0, "{op} put in {out.neg_inf:,.0f} -Inf as a mask"),
+        Cause(
+            ("select", "add"),
+            lambda x, y, out: out.neg_inf > 0,
+            "{op} put -Inf into {out.neg_inf:,.0f} of {out.size:,.0f} elements as a mask",
+        ),
     ),
 }
 
@@ -139,7 +147,7 @@ def _max_exp(table: Row, slot: int) -> float:
 def _given(site: OpSite, out: OneRow, wanted: str) -> str:
     """What data, a literal or a variable holds."""
     if wanted == "zero":
-        return f"{called(site)} holds {out.zero:,.0f} zeros"
+        return f"{called(site)} holds 0 in {out.zero:,.0f} of {out.size:,.0f} elements"
     return f"{called(site)} ranges from {out.min:.4g} to {out.max:.4g}" if out.nonzero > 0 else ""
 
 

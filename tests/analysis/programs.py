@@ -63,7 +63,7 @@ def update(trace: Trace, old: Node, delta: Node, name: str = "w", trainable: boo
 
 
 def unary(op_type: str, function: Callable[[Any], Any], values: ArrayLike, dtype: Any = np.float32) -> Step:
-    """loss = mean(op(x))."""
+    """A step with loss = mean(op(x))."""
 
     def step(trace: Trace, i: int) -> None:
         x = data(trace, values, dtype)
@@ -75,7 +75,7 @@ def unary(op_type: str, function: Callable[[Any], Any], values: ArrayLike, dtype
 def binary(
     op_type: str, function: Callable[[Any, Any], Any], a: ArrayLike, b: ArrayLike, dtype: Any = np.float32
 ) -> Step:
-    """loss = mean(op(x, y))."""
+    """A step with loss = mean(op(x, y))."""
 
     def step(trace: Trace, i: int) -> None:
         x, y = data(trace, a, dtype), data(trace, b, dtype)

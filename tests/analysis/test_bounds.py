@@ -35,7 +35,7 @@ def adversarial(random: np.random.Generator, fmt: FloatFormat, low: int, high: i
     sign = random.choice([-1.0, 1.0], SIZE)
     with np.errstate(over="ignore"):
         values = np.ldexp(sign * significand, exponent)
-    return np.clip(values, -fmt.max_value, fmt.max_value).astype(dtype_of(fmt.name))
+    return np.asarray(np.clip(values, -fmt.max_value, fmt.max_value), dtype_of(fmt.name))
 
 
 def extremes(values: Elements) -> tuple[float, float]:

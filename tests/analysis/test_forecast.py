@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tb_numstab.analysis.columns import Floats
 from tb_numstab.analysis.forecast import MIN_POINTS, WINDOW, Forecast, History, forecast
 
 STEPS = np.arange(0.0, 160.0, 10.0)
@@ -36,7 +37,7 @@ def test_one_outlier_changes_little() -> None:
     ],
     ids=["constant", "falling", "alternating", "flattening", "slow"],
 )
-def test_no_trend_gives_no_forecast(values: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_no_trend_gives_no_forecast(values: Floats) -> None:
     assert forecast(STEPS, values, limit=1000.0) is None
 
 

@@ -49,7 +49,7 @@ RULES = (
         families=("mul",),
         when=lambda o: (o.out.nan > 0) & (o.x.inf + o.y.inf > 0),
         precondition="one factor holds Inf, none holds NaN, and the product holds NaN",
-        explain="{op} multiplied infinite by zero elements: {out.nan:,.0f} NaN.",
+        explain="{op} multiplied Inf by 0 in {out.nan:,.0f} of {out.size:,.0f} elements: NaN.",
         fix=Fix(
             "Do not multiply by a mask; select.",
             "mask * tf.where(c, x, np.inf)",
@@ -63,7 +63,7 @@ RULES = (
         families=("add", "sub"),
         when=lambda o: (o.out.nan > 0) & (o.x.inf + o.y.inf > 0),
         precondition="the operands of a sum hold Inf, none holds NaN, and the result holds NaN",
-        explain="{op} subtracted infinities of the same sign: {out.nan:,.0f} NaN.",
+        explain="{op} subtracted infinities of one sign in {out.nan:,.0f} of {out.size:,.0f} elements: NaN.",
         fix=Fix("Mask with a large finite number.", "s + (-np.inf) * m", "s + -1e9 * m"),
         source="IEEE 754-2019 7.2",
     ),

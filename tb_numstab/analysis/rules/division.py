@@ -34,8 +34,8 @@ RULES = (
         families=("div",),
         when=lambda o: (o.y.zero > 0) & (o.out.nan + o.out.inf > 0),
         precondition="the denominator holds zeros and the result is not finite",
-        explain="{op} divided by {y.zero:,.0f} zeros among {y.size:,.0f} denominators; "
-        "the numerator holds {x.zero:,.0f} zeros (0/0 = NaN, else Inf).",
+        explain="{op} got 0 in {y.zero:,.0f} of {y.size:,.0f} denominators and in {x.zero:,.0f} of {x.size:,.0f} "
+        "numerators (0/0 = NaN, else Inf).",
         blame="y.zero",
         fix=_FIX,
         source="IEEE 754-2019 7.2, 7.3; DEBAR (ESEC/FSE 2020); RANUM (ICSE 2023)",
@@ -57,7 +57,7 @@ RULES = (
         families=("reciprocal",),
         when=lambda o: (o.x.zero > 0) & (o.out.inf > 0),
         precondition="the operand of Reciprocal holds zeros",
-        explain="{op} got {x.zero:,.0f} zeros among {x.size:,.0f} elements: 1/0 = Inf.",
+        explain="{op} got 0 in {x.zero:,.0f} of {x.size:,.0f} elements: 1/0 = Inf.",
         blame="x.zero",
         fix=Fix(_FIX.text, "1 / x", "tf.math.divide_no_nan(1.0, x)"),
         source="IEEE 754-2019 7.3",

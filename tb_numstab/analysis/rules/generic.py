@@ -11,7 +11,7 @@ NONFINITE_INPUT = Rule(
     families=(),
     when=lambda o: o.out.nan + o.out.inf > 0,
     precondition="an argument of the watched function holds NaN or Inf, and it reaches a result",
-    explain="The input holds {out.nan:,.0f} NaN and {out.inf:,.0f} Inf among {out.size:,.0f} elements.",
+    explain="The input holds NaN in {out.nan:,.0f} and Inf in {out.inf:,.0f} of {out.size:,.0f} elements.",
     fix=Fix(
         "Clean the data, or drop such examples.",
         "dataset",
@@ -26,8 +26,8 @@ NONFINITE_VARIABLE = Rule(
     families=(),
     when=lambda o: o.out.nan + o.out.inf > 0,
     precondition="a variable holds NaN or Inf when the step reads it, and it reaches a result",
-    explain="{site.variable} held {out.nan:,.0f} NaN and {out.inf:,.0f} Inf before this step; it went bad in a step "
-    "that was not measured.",
+    explain="{site.variable} held NaN in {out.nan:,.0f} and Inf in {out.inf:,.0f} of {out.size:,.0f} elements before "
+    "this step; it went bad in a step that was not measured.",
     fix=Fix(
         "Measure more often, or with replay, so that the step in which it went bad is seen.",
         "watch(every=50)",
@@ -43,7 +43,7 @@ GENERIC = (
         families=(),
         when=lambda o: o.out.nan > 0,
         precondition="no operand holds NaN and the result does",
-        explain="{op} gave {out.nan:,.0f} NaN among {out.size:,.0f} elements; its operand ranges from {x.min:.4g} to "
+        explain="{op} gave NaN in {out.nan:,.0f} of {out.size:,.0f} elements; its operand ranges from {x.min:.4g} to "
         "{x.max:.4g}.",
         blame="larger.large",
         fix=Fix("Keep the op's operands inside its domain."),
@@ -55,7 +55,7 @@ GENERIC = (
         families=(),
         when=lambda o: o.out.nan + o.out.inf >= 0,
         precondition="no operand holds Inf and the result does",
-        explain="{op} gave {out.inf:,.0f} Inf among {out.size:,.0f} elements; its operand ranges from {x.min:.4g} to "
+        explain="{op} gave Inf in {out.inf:,.0f} of {out.size:,.0f} elements; its operand ranges from {x.min:.4g} to "
         "{x.max:.4g}.",
         blame="larger.large",
         fix=Fix("Bound the op's operands."),

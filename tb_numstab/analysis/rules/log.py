@@ -32,7 +32,7 @@ RULES = (
         families=("log", "xlogy"),
         when=lambda o: (o.out.inf > 0) & ((o.x.zero > 0) | (o.y.zero > 0)),
         precondition="an operand of Log or Xlogy holds zeros and the result holds Inf",
-        explain="{op} got {x.zero:,.0f} zeros among {x.size:,.0f} elements, and log(0) = -Inf.",
+        explain="{op} got 0 in {x.zero:,.0f} of {x.size:,.0f} elements, and log(0) = -Inf.",
         blame="x.zero",
         fix=_FUSED,
         source="DEBAR (ESEC/FSE 2020); RANUM (ICSE 2023); tf.nn.log_softmax",
@@ -59,7 +59,7 @@ RULES = (
         families=("log", "xlogy"),
         when=lambda o: (o.out.nan > 0) & ((o.x.negative > 0) | (o.y.negative > 0)),
         precondition="an operand of Log or Xlogy holds negative numbers and the result holds NaN",
-        explain="{op} got {x.negative:,.0f} negative elements among {x.size:,.0f}, down to {x.min:.4g}: NaN.",
+        explain="{op} got negative numbers in {x.negative:,.0f} of {x.size:,.0f} elements, down to {x.min:.4g}: NaN.",
         blame="x.negative",
         fix=Fix(
             "Make the argument positive before the logarithm.",

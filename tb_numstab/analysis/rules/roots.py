@@ -15,7 +15,7 @@ RULES = (
         families=("sqrt", "rsqrt"),
         when=lambda o: (o.out.nan > 0) & (o.x.negative > 0),
         precondition="the operand of Sqrt or Rsqrt holds negative numbers and the result holds NaN",
-        explain="{op} got {x.negative:,.0f} negative elements among {x.size:,.0f}, down to {x.min:.4g}: NaN.",
+        explain="{op} got negative numbers in {x.negative:,.0f} of {x.size:,.0f} elements, down to {x.min:.4g}: NaN.",
         blame="x.negative",
         fix=Fix(
             "Find the subtraction that made it negative, then clip at 0.",
@@ -30,7 +30,7 @@ RULES = (
         families=("rsqrt",),
         when=lambda o: (o.out.inf > 0) & (o.x.zero > 0),
         precondition="the operand of Rsqrt holds zeros and the result holds Inf",
-        explain="{op} got {x.zero:,.0f} zeros among {x.size:,.0f} elements: 1/sqrt(0) = Inf.",
+        explain="{op} got 0 in {x.zero:,.0f} of {x.size:,.0f} elements: 1/sqrt(0) = Inf.",
         blame="x.zero",
         fix=Fix("Put a small constant inside the root.", "tf.math.rsqrt(x)", "tf.math.rsqrt(x + 1e-6)"),
         source="DEBAR (ESEC/FSE 2020)",
@@ -41,7 +41,7 @@ RULES = (
         families=("sqrt-grad",),
         when=lambda o: (o.x.zero > 0) & (o.out.nan + o.out.inf > 0),
         precondition="SqrtGrad gets a root of 0 and a non-zero upstream gradient",
-        explain="{op} got {x.zero:,.0f} roots that are 0 among {x.size:,.0f}: "
+        explain="{op} got a root of 0 in {x.zero:,.0f} of {x.size:,.0f} elements: "
         "the derivative 1/(2 sqrt(x)) is infinite there.",
         blame="x.zero",
         fix=Fix(
@@ -57,7 +57,7 @@ RULES = (
         families=("pow",),
         when=lambda o: o.among(o.graph.role(Role.GRADIENT)) & (o.x.zero > 0) & (o.y.min < 0),
         precondition="the gradient of x**p with p < 1 is taken at x = 0",
-        explain="The gradient of Pow raised {x.zero:,.0f} zeros to the power {y.min:.3g}: "
+        explain="The gradient of Pow raised 0 to the power {y.min:.3g} in {x.zero:,.0f} of {x.size:,.0f} elements: "
         "the derivative p x^(p-1) is infinite at 0 for p < 1.",
         blame="x.zero",
         fix=Fix("Keep the base away from 0.", "x ** 0.5", "tf.maximum(x, 1e-12) ** 0.5"),
@@ -69,7 +69,7 @@ RULES = (
         families=("pow",),
         when=lambda o: (o.x.zero > 0) & (o.y.min < 0) & (o.out.inf > 0),
         precondition="the base holds zeros, the exponent is negative and the result holds Inf",
-        explain="{op} raised {x.zero:,.0f} zeros to the power {y.min:.3g}: Inf.",
+        explain="{op} raised 0 to the power {y.min:.3g} in {x.zero:,.0f} of {x.size:,.0f} elements: Inf.",
         blame="x.zero",
         fix=Fix("Keep the base away from 0.", "x ** -0.5", "tf.math.rsqrt(x + 1e-6)"),
         source="IEEE 754-2019 9.2.1",
@@ -80,7 +80,8 @@ RULES = (
         families=("pow",),
         when=lambda o: (o.x.negative > 0) & (o.out.nan > 0),
         precondition="the base holds negative numbers and the result holds NaN",
-        explain="{op} raised {x.negative:,.0f} negative elements, down to {x.min:.4g}, to a fractional power: NaN.",
+        explain="{op} raised negative numbers, down to {x.min:.4g}, to a fractional power in {x.negative:,.0f} of "
+        "{x.size:,.0f} elements: NaN.",
         blame="x.negative",
         fix=Fix("Make the base non-negative.", "x ** 0.5", "tf.maximum(x, 0.0) ** 0.5"),
         source="IEEE 754-2019 9.2.1",

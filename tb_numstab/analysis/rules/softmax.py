@@ -12,8 +12,8 @@ RULES = (
         families=("softmax", "log-softmax"),
         when=lambda o: (o.x.neg_inf > 0) & (o.out.nan > 0),
         precondition="the logits hold -Inf and the result holds NaN",
-        explain="{op} got {x.neg_inf:,.0f} -Inf among {x.size:,.0f} logits; a row of nothing else gives 0/0: "
-        "{out.nan:,.0f} NaN.",
+        explain="{op} got -Inf in {x.neg_inf:,.0f} of {x.size:,.0f} logits; a row of nothing else gives 0/0: NaN in "
+        "{out.nan:,.0f} elements.",
         blame="x.neg_inf",
         fix=Fix(
             "Mask with a large finite number (-6e4 in float16), so that a fully masked row stays finite.",
@@ -28,7 +28,7 @@ RULES = (
         families=("softmax", "log-softmax"),
         when=lambda o: (o.x.pos_inf > 0) & (o.out.nan > 0),
         precondition="the logits hold +Inf and the result holds NaN",
-        explain="{op} got {x.pos_inf:,.0f} +Inf logits: Inf/Inf = NaN.",
+        explain="{op} got +Inf in {x.pos_inf:,.0f} of {x.size:,.0f} logits: Inf/Inf = NaN.",
         blame="x.large",
         fix=Fix("Keep the logits finite.", "tf.nn.softmax(z)", "tf.nn.softmax(tf.clip_by_value(z, -1e4, 1e4))"),
         source="IEEE 754-2019 7.2",
@@ -39,7 +39,7 @@ RULES = (
         families=("cross-entropy",),
         when=lambda o: o.x.inf > 0,
         precondition="the logits hold Inf and the result is not finite",
-        explain="{op} got {x.inf:,.0f} infinite logits; one of them is a label's.",
+        explain="{op} got Inf in {x.inf:,.0f} of {x.size:,.0f} logits, one of them a label's.",
         blame="x.neg_inf",
         fix=Fix("Mask logits with a large finite number.", "tf.where(mask, z, -np.inf)", "tf.where(mask, z, -1e9)"),
         source="IEEE 754-2019 7.2",

@@ -146,8 +146,8 @@ RULES = (
         id="update-exceeds-variable",
         title="Updates are much larger than the variable",
         families=("update",),
-        when=lambda o: (_gap(o) <= -10) & o.among(o.graph.trainable) & (o.out.size > 1),
-        precondition="the largest change of a trained variable is more than 1000 times its largest element",
+        when=lambda o: (_gap(o) <= -3) & o.among(o.graph.trainable & o.graph.matrix),
+        precondition="the largest change of a trained matrix is at least 8 times its largest element",
         explain="{op} changes {site.variable} by up to {y.top} in one step; its largest element is now "
         "{out.magnitude:.3g}.",
         fix=Fix(

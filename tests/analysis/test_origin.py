@@ -1,0 +1,277 @@
+"""Where the first harmful NaN or Inf began, on programs with a known answer."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from tb_numstab.analysis.engine import Engine
+from tb_numstab.analysis.graph import OpGraph
+from tb_numstab.analysis.origin import Source, find_origin
+from tb_numstab.schema.columns import INDEX, Row, empty_rows
+from tb_numstab.schema.ops import OpSite, Role
+from tests.analysis.programs import binary, data, judge, literal, op, returned_mean, unary, update, variable
+from tests.support.numpy_trace import Node, Trace
+from tests.support.runs import make_run
+
+
+def origin_of(engine: Engine) -> OpSite:
+    assert engine.origin is not None
+    return engine.graph.sites[engine.origin.slot]
+
+
+# ---- one step, straight through -----------------------------------------------------------------
+
+
+def test_log_of_zero_times_zero_began_in_log() -> None:
+    def step(trace: Trace, i: int) -> None:
+        p, y = data(trace, [0.0, 0.5]), data(trace, [0.0, 1.0])
+        log = op(trace, "Log", np.log(p.array), p)
+        returned_mean(trace, op(trace, "Mul", y.array * log.array, y, log))
+
+    engine = judge(step)
+    assert origin_of(engine).op_type == "Log"
+    finding = engine.findings()[0]
+    assert [engine.graph.sites[h.slot].op_type for h in finding.why[:3]] == ["Mean", "Mul", "Log"]
+    assert finding.why[-1].text == "input x_0 holds 0 in 1 of 2 elements, at train.py:1"
+
+
+def test_a_fully_masked_row_began_in_softmax_not_in_its_mask() -> None:
+    def step(trace: Trace, i: int) -> None:
+        mask = literal(trace, [[-np.inf, -np.inf], [0.0, -np.inf]])
+        scores = data(trace, [[1.0, 2.0], [1.0, 2.0]])
+        masked = op(trace, "AddV2", scores.array + mask.array, scores, mask)
+        e = np.exp(masked.array - masked.array.max(1, keepdims=True))
+        returned_mean(trace, op(trace, "Softmax", e / e.sum(1, keepdims=True), masked))
+
+    engine = judge(step)
+    assert origin_of(engine).op_type == "Softmax"
+    assert engine.findings()[0].rule == "softmax-all-masked"
+
+
+def test_nan_in_the_data_is_said_to_be_in_the_data() -> None:
+    engine = judge(unary("Relu", lambda x: np.maximum(x, 0), [np.nan, 1.0]))
+    assert engine.origin is not None and engine.origin.source is Source.INPUT
+    assert engine.findings()[0].rule == "nonfinite-input"
+
+
+@pytest.mark.parametrize("op_type", ["Mystery", "SomeCustomOp"])
+def test_an_op_of_no_family_can_be_the_origin(op_type: str) -> None:
+    engine = judge(unary(op_type, lambda x: x / 0, [0.0, 1.0]))
+    assert origin_of(engine).op_type == op_type
+    assert engine.findings()[0].rule == "invalid-operation"
+
+
+# ---- what is no harm ----------------------------------------------------------------------------
+
+
+def test_nan_thrown_away_by_a_mask_is_no_harm() -> None:
+    def step(trace: Trace, i: int) -> None:
+        x = data(trace, [-1.0, 1.0])
+        log = op(trace, "Log", np.log(x.array), x)
+        zero = literal(trace, [0.0, 0.0])
+        chosen = np.where(x.array > 0, log.array, zero.array)
+        returned_mean(trace, op(trace, "SelectV2", chosen, Node(-1, x.array), log, zero))
+
+    engine = judge(step, steps=3)
+    assert engine.origin is None and engine.findings() == []
+
+
+def test_a_returned_tensor_may_hold_inf_but_a_scalar_may_not() -> None:
+    def tensor(trace: Trace, i: int) -> None:
+        x = data(trace, [1.0, 2.0])
+        op(trace, "AddV2", np.array([-np.inf, 2.0], np.float32), x, literal(trace, [-np.inf, 0.0]), returned=True)
+
+    assert judge(tensor).origin is None
+    assert judge(unary("Exp", np.exp, [1000.0])).origin is not None
+
+
+def test_infinite_gradients_that_reach_no_variable_are_a_loss_scale_retry() -> None:
+    def step(trace: Trace, i: int) -> None:
+        x = data(trace, [300.0, 2.0], np.float16)
+        loss = returned_mean(trace, x)
+        scaled = op(trace, "Mul", x.array * np.float16(1000), x, role=Role.GRADIENT, gradient_of=loss.slot)
+        op(trace, "Cast", scaled.array.astype(np.float32), scaled, role=Role.OPTIMIZER, returned=True)
+        if i > 0:
+            update(trace, variable(trace, [1.0]), data(trace, [0.1]))
+
+    assert judge(step).findings() == []
+
+
+def test_a_variable_that_starts_at_inf_on_purpose_is_no_harm() -> None:
+    def step(trace: Trace, i: int) -> None:
+        best = variable(trace, [np.inf if i == 0 else 0.5], name="best", trainable=False)
+        loss = data(trace, [0.5])
+        low = op(trace, "Minimum", np.minimum(best.array, loss.array), best, loss)
+        returned_mean(trace, low)
+
+    assert judge(step, steps=2).findings() == []
+
+
+# ---- gradients ----------------------------------------------------------------------------------
+
+
+def log_gradient(trace: Trace, masked: bool) -> None:
+    """Trains w on mean(where(x > 0, w * log(x), 0)), or on mean(w * log(x))."""
+    x, w = data(trace, [-1.0, 1.0]), variable(trace, [1.0, 1.0])
+    log = op(trace, "Log", np.log(x.array), x)
+    product = op(trace, "Mul", w.array * log.array, w, log)
+    shown = product
+    if masked:
+        zero = literal(trace, [0.0, 0.0])
+        chosen = np.where(x.array > 0, product.array, 0).astype(np.float32)
+        shown = op(trace, "SelectV2", chosen, Node(-1, x.array), product, zero)
+    returned_mean(trace, shown)
+    upstream = data(trace, [0.0, 0.5] if masked else [0.5, 0.5])
+    gradient = op(trace, "Mul", upstream.array * log.array, upstream, log, role=Role.GRADIENT, gradient_of=product.slot)
+    update(trace, w, gradient)
+
+
+def test_the_where_trap_is_told_from_a_plain_log() -> None:
+    trapped, plain = (judge(lambda t, i, m=masked: log_gradient(t, m)) for masked in (True, False))  # type: ignore[misc]
+    assert origin_of(trapped).op_type == origin_of(plain).op_type == "Log"
+    assert trapped.findings()[0].rule == "where-gradient-trap"
+    assert plain.findings()[0].rule == "log-of-negative"
+
+
+def test_a_gradient_that_fails_with_its_forward_op_is_blamed_on_the_forward_op() -> None:
+    def step(trace: Trace, i: int) -> None:
+        p, w = data(trace, [0.0, 0.5]), variable(trace, [1.0, 1.0])
+        log = op(trace, "Log", np.log(p.array), p)
+        returned_mean(trace, log)
+        inverse = op(trace, "Reciprocal", 1 / p.array, p, role=Role.GRADIENT, gradient_of=log.slot)
+        update(trace, w, inverse)
+
+    assert origin_of(judge(step)).op_type == "Log"
+
+
+def test_a_gradient_that_fails_alone_is_itself_the_origin() -> None:
+    def step(trace: Trace, i: int) -> None:
+        x, w, upstream = data(trace, [0.0, 4.0]), variable(trace, [1.0, 1.0]), data(trace, [1.0, 1.0])
+        root = op(trace, "Sqrt", np.sqrt(x.array), x)
+        returned_mean(trace, root)
+        gradient = op(
+            trace, "SqrtGrad", upstream.array / (2 * root.array), root, upstream, role=Role.GRADIENT,
+            gradient_of=root.slot,
+        )  # fmt: skip
+        update(trace, w, gradient)
+
+    engine = judge(step)
+    assert origin_of(engine).op_type == "SqrtGrad"
+    assert engine.findings()[0].rule == "sqrt-gradient-at-zero"
+
+
+def test_of_two_origins_the_one_that_did_more_harm_is_told() -> None:
+    def step(trace: Trace, i: int) -> None:
+        x = data(trace, [3e38, 1.0])
+        a, b, c = (variable(trace, [1.0, 1.0], name=name) for name in "abc")
+        small = op(trace, "Mul", x.array * np.float32(10), x, line=4)
+        update(trace, a, small, "a")
+        large = op(trace, "Square", np.square(x.array), x, line=6)
+        update(trace, b, large, "b")
+        update(trace, c, large, "c")
+
+    assert origin_of(judge(step)).op_type == "Square"
+
+
+# ---- over steps ---------------------------------------------------------------------------------
+
+
+def test_one_origin_a_session_later_bad_steps_are_counted() -> None:
+    run = make_run("nan_softmax_log")
+    engine = Engine()
+    engine.extend(run.sites)
+    for record in run.records:
+        engine.feed(record)
+    errors = [f for f in engine.findings() if f.severity.value == "error"]
+    assert [f.rule for f in errors] == ["log-of-zero"]
+    assert (errors[0].first_step, errors[0].last_step, errors[0].count) == (57, 79, 23)
+    assert errors[0].slot == run.slot("Log")
+    assert engine.verdict().step == 57
+
+
+def test_a_variable_that_was_bad_before_the_first_record_is_said_so() -> None:
+    run = make_run("nan_softmax_log")
+    engine = Engine()
+    engine.extend(run.sites)
+    engine.feed(dataclasses.replace(run.records[60], first_nonfinite=None))
+    assert engine.origin is not None and engine.origin.source is Source.VARIABLE
+    assert engine.findings()[0].rule == "nonfinite-variable"
+
+
+def test_a_late_replay_of_the_first_bad_step_corrects_the_origin() -> None:
+    run = make_run("nan_softmax_log")
+    engine = Engine()
+    engine.extend(run.sites)
+    for step in (0, 50, 60, 57):
+        engine.feed(dataclasses.replace(run.records[step], first_nonfinite=None))
+    assert engine.origin is not None
+    assert (engine.origin.step, engine.origin.slot) == (57, run.slot("Log"))
+    assert engine.findings()[0].count == 2
+
+
+def test_an_origin_whose_record_was_sampled_away_is_told_by_later_records() -> None:
+    run = make_run("nan_softmax_log")
+    engine = Engine()
+    engine.extend(run.sites)
+    engine.feed(run.records[70])
+    assert engine.origin is not None
+    assert (engine.origin.step, engine.origin.slot) == (57, run.slot("Log"))
+    assert engine.findings()[0].rule == "log-of-zero"
+
+
+# ---- loops --------------------------------------------------------------------------------------
+
+
+def row(bad_from: float = np.nan, nan: float = 0, inf: float = 0, overflow: float = np.nan) -> Row:
+    """A row of a loop body's op over all its runs."""
+    out: Row = empty_rows(1)[0]
+    for name, value in dict(
+        size=100, nan=nan, pos_inf=inf, neg_inf=0, zero=0, max_exp=3, min_exp=-3, min=-8, max=8, overflow=overflow
+    ).items():
+        out[INDEX[name]] = value
+    out[INDEX["first_bad_call"]] = bad_from
+    return out
+
+
+def body(op_type: str, *inputs: int, **fields: object) -> OpSite:
+    return OpSite(op_type, op_type, graph="while/body", looped=True, inputs=inputs, shape=(4,), **fields)  # type: ignore[arg-type]
+
+
+def test_in_a_loop_the_first_iteration_decides_not_the_order_of_slots() -> None:
+    """In h = relu(h @ W + x) the sum overflows in run 40, the product shows it from run 41 on."""
+    sites = [
+        OpSite("ReadVariableOp", "W", role=Role.VARIABLE, trainable=True),
+        body("MatMul", -1, 0),
+        body("AddV2", 1, -1),
+        body("Relu", 2),
+        OpSite("While", "while", inputs=(-1, 3), shape=(4,)),
+        OpSite("Mean", "loss", inputs=(4,), shape=(), returned=True),
+    ]
+    table = np.array(
+        [row(), row(41, nan=9), row(40, nan=9, inf=1, overflow=1), row(40, nan=9), row(0, nan=1), row(0, nan=1)]
+    )
+    origin = find_origin(OpGraph(sites), table, 0)
+    assert origin is not None and origin.slot == 2
+
+
+def test_a_value_fetched_from_a_list_is_followed_into_the_loop_that_made_it() -> None:
+    sites = [
+        OpSite("Placeholder", "x", role=Role.INPUT),
+        body("MatMul", 0, -1),
+        body("Tanh", 1),
+        OpSite("TensorListPopBack", "pop", inputs=(-1, -1), graph="grad/body", looped=True, role=Role.GRADIENT),
+        OpSite("Mul", "mul", inputs=(3, -1), graph="grad/body", looped=True, role=Role.GRADIENT),
+        OpSite("AssignSubVariableOp", "new", inputs=(-1, 4), role=Role.UPDATE, trainable=True, variable="w"),
+    ]
+    table = np.array([row(), row(3, inf=2), row(3, nan=2), row(0, nan=2), row(0, nan=2), row(0, nan=2)])
+    origin = find_origin(OpGraph(sites), table, 0)
+    assert origin is not None and origin.slot == 1
+
+
+def test_the_numbers_of_the_sentence_are_given_by_name() -> None:
+    engine = judge(binary("RealDiv", np.divide, [1.0, 2.0], [0.0, 1.0]))
+    assert origin_of(engine).op_type == "RealDiv"
+    assert engine.findings()[0].numbers == {"y.zero": 1.0, "y.size": 2.0, "x.zero": 0.0, "x.size": 2.0}

@@ -1,0 +1,405 @@
+"""Every rule speaks where it must, and is silent where it looks alike and nothing is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tb_numstab.analysis.finding import Severity
+from tb_numstab.analysis.rules import ORIGIN, RULES
+from tb_numstab.analysis.rules.__main__ import document
+from tb_numstab.analysis.rules.rule import Stage
+from tb_numstab.schema.columns import INDEX
+from tb_numstab.schema.ops import Role
+from tests.analysis.programs import Step, binary, data, judge, literal, op, returned_mean, unary, update, variable
+from tests.support.numpy_trace import Array, Node, Trace
+
+ROOT = Path(__file__).parent.parent.parent
+STEPS = 20
+H = np.float16
+
+
+def softmax(z: Array) -> Array:
+    e = np.exp(z - z.max(axis=-1, keepdims=True))
+    return np.asarray(e / e.sum(axis=-1, keepdims=True), z.dtype)
+
+
+def gradient(op_type: str, function: Callable[..., Any], forward: str, x: Any, *others: Any) -> Step:
+    """Trains w with the result of a gradient op of ``forward(x)``."""
+
+    def step(trace: Trace, i: int) -> None:
+        operand, rest = data(trace, x), [data(trace, o) for o in others]
+        made = op(trace, forward, np.zeros_like(operand.array), operand)
+        result = np.asarray(function(operand.array, *(r.array for r in rest)), np.float32)
+        g = op(trace, op_type, result, operand, *rest, role=Role.GRADIENT, gradient_of=made.slot)
+        update(trace, variable(trace, np.ones_like(result)), g)
+
+    return step
+
+
+def where(discards: bool) -> Step:
+    """Trains w on mean(where(x > 0, w * log(x), 0)), with the argument made safe first or not."""
+
+    def step(trace: Trace, i: int) -> None:
+        x, w = data(trace, [-1.0, 2.0]), variable(trace, [1.0, 1.0])
+        safe = op(
+            trace, "SelectV2", np.where(x.array > 0, x.array, 1), Node(-1, x.array), x, literal(trace, [1.0, 1.0])
+        )
+        log = op(trace, "Log", np.log((x if discards else safe).array), x if discards else safe)
+        product = op(trace, "Mul", w.array * log.array, w, log)
+        zero = literal(trace, [0.0, 0.0])
+        chosen = np.where(x.array > 0, product.array, 0).astype(np.float32)
+        returned_mean(trace, op(trace, "SelectV2", chosen, Node(-1, x.array), product, zero))
+        upstream = data(trace, [0.0, 0.5])
+        g = op(trace, "Mul", upstream.array * log.array, upstream, log, role=Role.GRADIENT, gradient_of=product.slot)
+        update(trace, w, g)
+
+    return step
+
+
+def descent(start: Any, delta: Callable[[int, Array], Any], dtype: Any, trainable: bool = True) -> Step:
+    """Subtracts delta(step, w) from w at every step."""
+    state: dict[str, Array] = {}
+
+    def step(trace: Trace, i: int) -> None:
+        if i == 0:
+            state["w"] = np.asarray(start, dtype)
+        w = variable(trace, state["w"], dtype, trainable=trainable)
+        change = np.broadcast_to(np.asarray(delta(i, w.array), dtype), w.array.shape)
+        new = update(trace, w, op(trace, "Identify", change, role=Role.OPTIMIZER), trainable=trainable)
+        state["w"] = new.array
+
+    return step
+
+
+def sgd(start: float, rate: float, size: Callable[[int], float]) -> Step:
+    """Descent with a gradient of the given size."""
+    state: dict[str, Array] = {}
+
+    def step(trace: Trace, i: int) -> None:
+        w = variable(trace, np.full(8, start, np.float32) if i == 0 else state["w"])
+        lr = literal(trace, rate)
+        g = op(trace, "MatMul", np.full(8, size(i), np.float32), data(trace, [size(i)]), role=Role.GRADIENT)
+        delta = op(trace, "Mul", g.array * lr.array, g, lr, role=Role.OPTIMIZER)
+        state["w"] = update(trace, w, delta).array
+
+    return step
+
+
+def loop_total(dtype: Any, addends: int) -> Step:
+    """A running total of ones in a loop body, measured over all its iterations."""
+
+    def step(trace: Trace, i: int) -> None:
+        start, x = literal(trace, 0.0, dtype), data(trace, 1.0, dtype)
+        before = np.minimum(np.arange(addends), 2048).astype(dtype)
+        total = op(trace, "AddV2", before + x.array, Node(start.slot, before), x, graph="while/body", looped=True)
+        trace._rows[-1][INDEX["calls"]] = addends  # one per iteration, over which the row combines
+        returned_mean(trace, total)
+
+    return step
+
+
+def variance(offset: float, two_pass: bool = False) -> Step:
+    """1 / sqrt(var + eps) of numbers near ``offset``."""
+    random = np.random.default_rng(0)
+
+    def step(trace: Trace, i: int) -> None:
+        x = data(trace, offset + random.normal(0, 0.5, (20, 6)))
+        mean = op(trace, "Mean", x.array.mean(0), x)
+        centred = op(trace, "Sub", x.array - mean.array, x, mean)
+        if two_pass:
+            square = op(trace, "Square", np.square(centred.array), centred)
+            spread = op(trace, "Mean", square.array.mean(0), square)
+        else:
+            square = op(trace, "Square", np.square(x.array), x)
+            of_squares = op(trace, "Mean", square.array.mean(0), square)
+            squared = op(trace, "Square", np.square(mean.array), mean)
+            spread = op(trace, "Sub", of_squares.array - squared.array, of_squares, squared)
+        low, eps = literal(trace, 0.0), literal(trace, 1e-5)
+        clipped = op(trace, "Maximum", np.maximum(spread.array, low.array), spread, low)
+        guarded = op(trace, "AddV2", clipped.array + eps.array, clipped, eps)
+        returned_mean(trace, op(trace, "Rsqrt", 1 / np.sqrt(guarded.array), guarded))
+
+    return step
+
+
+def distance(offset: float) -> Step:
+    """sqrt(|a|^2 + |b|^2 - 2ab), in scalars."""
+
+    def step(trace: Trace, i: int) -> None:
+        a, b = data(trace, [offset, offset + 1]), data(trace, [offset + 0.5, offset + 2])
+        squares = op(trace, "Square", np.square(a.array), a), op(trace, "Square", np.square(b.array), b)
+        total = op(trace, "AddV2", squares[0].array + squares[1].array, *squares)
+        product = op(trace, "Mul", 2 * a.array * b.array, a, b)
+        apart = op(trace, "Sub", np.maximum(total.array - product.array, 0), total, product)
+        returned_mean(trace, op(trace, "Sqrt", np.sqrt(apart.array), apart))
+
+    return step
+
+
+def guarded_division(epsilon: float, dtype: Any) -> Step:
+    def step(trace: Trace, i: int) -> None:
+        v, eps = data(trace, [4.0, 1.0], dtype), literal(trace, epsilon, dtype)
+        root = op(trace, "Sqrt", np.sqrt(v.array), v)
+        total = op(trace, "AddV2", root.array + eps.array, root, eps)
+        returned_mean(trace, op(trace, "RealDiv", v.array / total.array, v, total))
+
+    return step
+
+
+def added(a: Any, b: Any, b_is_literal: bool = False, before_softmax: bool = False) -> Step:
+    """mean(a * 1 + b), b a computed tensor or a literal, or softmax of the sum."""
+
+    def step(trace: Trace, i: int) -> None:
+        x = data(trace, a)
+        y = literal(trace, b) if b_is_literal else op(trace, "Tanh", np.asarray(b, np.float32), data(trace, b))
+        total = op(trace, "AddV2", x.array + y.array, x, y)
+        returned_mean(trace, op(trace, "Softmax", softmax(total.array), total) if before_softmax else total)
+
+    return step
+
+
+def cast(values: Any) -> Step:
+    """Values go to float16 and into the loss."""
+
+    def step(trace: Trace, i: int) -> None:
+        x = data(trace, values)
+        returned_mean(trace, op(trace, "Cast", x.array.astype(H), x))
+
+    return step
+
+
+def gradient_cast(scale: float, forward: bool = False) -> Step:
+    """A gradient (or an activation) of the given scale goes to float16."""
+    random = np.random.default_rng(0)
+
+    def step(trace: Trace, i: int) -> None:
+        role = Role.FORWARD if forward else Role.GRADIENT
+        wide = op(trace, "Mul", (scale * random.normal(0, 1, 200)).astype(np.float32), data(trace, [1.0]), role=role)
+        narrow = op(trace, "Cast", wide.array.astype(H), wide, role=role)
+        update(trace, variable(trace, np.ones(200)), op(trace, "Cast", narrow.array.astype(np.float32), narrow))
+
+    return step
+
+
+def growing(op_type: str, values: Callable[[int], Any], function: Callable[[Any], Any]) -> Step:
+    """A loss of mean(op(x)), x changing from step to step."""
+
+    def step(trace: Trace, i: int) -> None:
+        x = op(trace, "Mul", np.asarray(values(i), np.float32), data(trace, [1.0]))
+        returned_mean(trace, op(trace, op_type, np.asarray(function(x.array), np.float32), x))
+
+    return step
+
+
+def probability(spread: float, eps: float = 0.0) -> Step:
+    """-mean(log(softmax(z) + eps))."""
+
+    def step(trace: Trace, i: int) -> None:
+        z = data(trace, [[0.0, spread], [1.0, 0.0]])
+        p = op(trace, "Softmax", softmax(z.array), z)
+        if eps:
+            guard = literal(trace, eps)
+            p = op(trace, "AddV2", p.array + guard.array, p, guard)
+        returned_mean(trace, op(trace, "Log", np.log(p.array), p))
+
+    return step
+
+
+def bad_variable(value: float) -> Step:
+    def step(trace: Trace, i: int) -> None:
+        w = variable(trace, [value, 1.0])
+        returned_mean(trace, op(trace, "Mul", w.array * np.float32(2), w))
+
+    return step
+
+
+def cumulative(dtype: Any) -> Step:
+    return unary("Cumsum", lambda x: np.minimum(np.cumsum(x.astype(np.float32)), 2048.0 if dtype is H else np.inf),
+                 np.ones(3000), dtype)  # fmt: skip
+
+
+# rule -> (a program it must speak about, one like it where nothing is wrong)
+CASES: dict[str, tuple[Step, Step]] = {
+    "log-of-zero": (unary("Log", np.log, [0.0, 1.0]), unary("Log", np.log, [0.1, 1.0])),
+    "log-of-negative": (unary("Log", np.log, [-1.0, 1.0]), unary("Log", np.log, [0.1, 1.0])),
+    "log-of-small-probability": (probability(70.0), probability(70.0, eps=1e-7)),
+    "log1p-domain": (unary("Log1p", np.log1p, [-1.0, 1.0]), unary("Log1p", np.log1p, [-0.9, 1.0])),
+    "exp-overflow": (unary("Exp", np.exp, [89.0, 1.0]), unary("Exp", np.exp, [60.0, -200.0])),
+    "exp-near-overflow": (unary("Exp", np.exp, [80.0, 1.0]), unary("Exp", np.exp, [60.0, -200.0])),
+    "division-by-zero": (
+        binary("RealDiv", np.divide, [0.0, 1.0], [0.0, 2.0]),
+        binary("DivNoNan", lambda x, y: np.array([0.0, 0.5]), [0.0, 1.0], [0.0, 2.0]),
+    ),
+    "division-overflow": (
+        binary("RealDiv", np.divide, [1e30, 1.0], [1e-30, 2.0]),
+        binary("RealDiv", np.divide, [1e30, 1.0], [1e30, 2.0]),
+    ),
+    "reciprocal-of-zero": (
+        unary("Reciprocal", np.reciprocal, [0.0, 1.0]),
+        unary("Reciprocal", np.reciprocal, [0.1, 1.0]),
+    ),
+    "epsilon-is-zero": (guarded_division(1e-8, H), guarded_division(1e-8, np.float32)),
+    "sqrt-of-negative": (unary("Sqrt", np.sqrt, [-1.0, 1.0]), unary("Sqrt", np.sqrt, [0.0, 1.0])),
+    "rsqrt-of-zero": (unary("Rsqrt", lambda x: 1 / np.sqrt(x), [0.0, 1.0]), unary("Rsqrt", np.sqrt, [0.1, 1.0])),
+    "sqrt-gradient-at-zero": (
+        gradient("SqrtGrad", lambda y, dy: dy / (2 * y), "Sqrt", [0.0, 1.0], [1.0, 1.0]),
+        gradient("SqrtGrad", lambda y, dy: np.where(dy == 0, 0, dy / (2 * y)), "Sqrt", [0.0, 1.0], [0.0, 0.3]),
+    ),
+    "pow-gradient-at-zero": (
+        gradient("Pow", np.power, "Pow", [0.0, 1.0], -0.5),
+        gradient("Pow", np.power, "Pow", [0.0, 1.0], 0.5),
+    ),
+    "pow-of-zero": (
+        binary("Pow", np.power, [0.0, 1.0], -0.5),
+        binary("Pow", np.power, [0.0, 1.0], 0.5),
+    ),
+    "pow-of-negative": (binary("Pow", np.power, [-1.0, 1.0], 0.5), binary("Pow", np.power, [-1.0, 1.0], 2.0)),
+    "pow-overflow": (binary("Pow", np.power, [1e20, 1.0], 3.0), binary("Pow", np.power, [1e10, 1.0], 3.0)),
+    "softmax-all-masked": (
+        unary("Softmax", softmax, [[-np.inf, -np.inf], [0.0, 1.0]]),
+        unary("Softmax", softmax, [[-np.inf, 0.0], [0.0, 1.0]]),
+    ),
+    "softmax-of-infinity": (
+        added([[0.0, 1.0]], [[np.inf, 0.0]], b_is_literal=True, before_softmax=True),
+        added([[0.0, 1.0]], [[3e38, 0.0]], b_is_literal=True, before_softmax=True),
+    ),
+    "cross-entropy-masked-label": (
+        unary("SoftmaxCrossEntropyWithLogits", lambda x: -np.min(x, axis=-1), [[-np.inf, 0.0]]),
+        unary("SoftmaxCrossEntropyWithLogits", lambda x: -np.min(x, axis=-1), [[-50.0, 0.0]]),
+    ),
+    "inverse-trig-domain": (unary("Acos", np.arccos, [1.1, 0.0]), unary("Acos", np.arccos, [1.0, 0.0])),
+    "zero-times-infinity": (
+        binary("Mul", np.multiply, [-np.inf, 1.0], [0.0, 1.0]),
+        binary("Mul", np.multiply, [1e38, 1.0], [0.0, 1.0]),
+    ),
+    "infinity-minus-infinity": (
+        binary("Sub", np.subtract, [-np.inf, 1.0], [-np.inf, 1.0]),
+        binary("Sub", np.subtract, [1e38, 1.0], [1e38, 1.0]),
+    ),
+    "matmul-overflow": (
+        binary("MatMul", np.matmul, [[1e20, 1.0]], [[1e20], [1.0]]),
+        binary("MatMul", np.matmul, [[1e15, 1.0]], [[1e15], [1.0]]),
+    ),
+    "square-overflow": (unary("Square", np.square, [1e20, 1.0]), unary("Square", np.square, [1e15, 1.0])),
+    "product-overflow": (
+        binary("Mul", np.multiply, [1e30, 1.0], [1e30, 1.0]),
+        binary("Mul", np.multiply, [1e30, 1.0], [1e-30, 1.0]),
+    ),
+    "sum-overflow": (
+        unary("Sum", lambda x: x.sum(), np.full(9, 1e38)),
+        unary("Sum", lambda x: x.sum(), np.full(9, 1e30)),
+    ),
+    "mean-count-overflow": (
+        unary("Mean", lambda x: H(np.nan), np.ones(70000), H),
+        unary("Mean", lambda x: x.mean(), np.ones(60000), H),
+    ),
+    "mean-of-too-many": (
+        unary("Mean", lambda x: H(0), np.ones(70000), H),
+        unary("Mean", lambda x: x.mean(), np.ones(60000), H),
+    ),
+    "update-overflow": (
+        descent([3e38, 1.0], lambda i, w: -w, np.float32),
+        descent([3e30, 1.0], lambda i, w: -w if i < 2 else 0 * w, np.float32),
+    ),
+    "cast-overflow": (cast([1e6, 1.0]), cast([6e4, 1.0])),
+    "invalid-operation": (
+        unary("Mystery", lambda x: x / 0, [0.0, 1.0]),
+        unary("Mystery", lambda x: x, [0.0, 1.0]),
+    ),
+    "overflow": (unary("Mystery", lambda x: x / 0, [2.0, 1.0]), unary("Mystery", lambda x: x, [2.0, 1.0])),
+    "where-gradient-trap": (where(discards=True), where(discards=False)),
+    "nonfinite-input": (unary("Relu", lambda x: x, [np.nan, 1.0]), unary("Relu", lambda x: x, [3e38, 1.0])),
+    "nonfinite-variable": (bad_variable(np.nan), bad_variable(3e37)),
+    "disparate-scale-sum": (added([1e9, 2e9], [0.1, 0.2]), added([1e6, 2e6], [0.1, 0.2])),
+    "accumulation-stagnates": (loop_total(H, 6000), loop_total(H, 2000)),
+    "cumsum-stagnates": (cumulative(H), cumulative(np.float32)),
+    "gradient-underflow": (gradient_cast(1e-6), gradient_cast(1e-2)),
+    "one-pass-variance": (variance(5000.0), variance(5000.0, two_pass=True)),
+    "cancelled-before-pole": (distance(20000.0), distance(20.0)),
+    "update-lost": (sgd(4000.0, 1e-8, lambda i: 1e3), sgd(4000.0, 1e-8, lambda i: 1e-9)),
+    "update-stopped": (
+        descent(2040.0, lambda i, w: -1.0, H, trainable=False),
+        descent(2040.0, lambda i, w: -(0.25**i), H, trainable=False),
+    ),
+    "update-mostly-lost": (
+        descent(np.linspace(0.1, 3, 40), lambda i, w: np.full(40, 4e-4), H),
+        descent(np.linspace(0.1, 3, 40), lambda i, w: np.full(40, 4e-4), np.float32),
+    ),
+    "update-exceeds-variable": (
+        descent(np.full((4, 4), 0.1), lambda i, w: np.full((4, 4), 3.0), np.float32),
+        descent(np.zeros((4, 4)), lambda i, w: np.full((4, 4), 0.1), np.float32),
+    ),
+    "growing-towards-overflow": (
+        growing("Relu", lambda i: [2.0 ** (20 + 4 * i), 1.0], lambda x: x),
+        growing("Relu", lambda i: [2.0 ** min(20 + 4 * i, 30), 1.0], lambda x: x),
+    ),
+    "exp-growing-towards-overflow": (
+        growing("Exp", lambda i: [30.0 + 2 * i, 1.0], np.exp),
+        growing("Exp", lambda i: [30.0 + (i % 2) * 2, 1.0], np.exp),
+    ),
+    "log-argument-towards-zero": (
+        growing("Log", lambda i: [2.0 ** (-40 - 4 * i), 1.0], np.log),
+        growing("Log", lambda i: [2.0 ** -(40 + i % 3), 1.0], np.log),
+    ),
+}
+
+
+def findings(step: Step) -> set[str]:
+    return {f.rule for f in judge(step, STEPS).findings()}
+
+
+@pytest.mark.parametrize("rule", CASES)
+def test_a_rule_speaks_where_it_must(rule: str) -> None:
+    found = judge(CASES[rule][0], STEPS).findings()
+    assert rule in {f.rule for f in found}
+    finding = next(f for f in found if f.rule == rule)
+    expected = next(r for r in RULES if r.id == rule)
+    assert finding.severity is expected.severity and finding.certainty is expected.certainty
+    assert "nan" not in finding.summary.lower().replace("nan in", "").replace("nan,", "").replace("nan.", "").split()
+    assert bool(finding.forecast) == (expected.stage is Stage.TREND)
+
+
+@pytest.mark.parametrize("rule", CASES)
+def test_nothing_is_said_where_nothing_is_wrong(rule: str) -> None:
+    found = judge(CASES[rule][1], STEPS).findings()
+    assert [f for f in found if f.severity is Severity.ERROR] == []
+    assert rule not in {f.rule for f in found}
+
+
+def test_every_rule_is_tested() -> None:
+    assert set(CASES) == {rule.id for rule in RULES}
+
+
+def test_rule_ids_are_unique_and_an_origin_always_finds_one() -> None:
+    ids = [rule.id for rule in RULES]
+    assert len(set(ids)) == len(ids)
+    assert any(not rule.families for rule in ORIGIN)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        added([1e9, 2e9], [1e-7, 1e-7], b_is_literal=True),
+        added([[0.5, 1.5]], [[-1e9, -2e9]], before_softmax=True),
+        gradient_cast(1e-6, forward=True),
+        sgd(0.3, 0.1, lambda i: 0.5**i),
+        sgd(0.3, 0.01, lambda i: 1e-7),
+        descent([0.3, 0.2], lambda i, w: 0 * w, np.float32),
+        descent([2.0**24 - 5], lambda i, w: -1.0, np.float64),
+        variance(3.0),
+    ],
+    ids=["epsilon", "mask", "activations", "converging", "converged", "zero-gradient", "wide counter", "small offset"],
+)
+def test_healthy_programs_are_met_with_silence(step: Step) -> None:
+    assert findings(step) == set()
+
+
+def test_the_documentation_is_made_from_the_rules() -> None:
+    assert (ROOT / "docs" / "rules.md").read_text() == document(), (
+        "run: python -m tb_numstab.analysis.rules > docs/rules.md"
+    )
