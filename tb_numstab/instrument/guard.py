@@ -1,4 +1,9 @@
-"""Ordinary steps: watched by the sentinel at almost no cost, run again when it trips."""
+"""Ordinary steps: watched by the sentinel at almost no cost, run again when it trips.
+
+What a step returns is checked every time. The variables are checked when the journal starts afresh: a
+variable that turned NaN shows in the next loss, and if not, at the latest then. Either way the journal
+reaches back beyond the bad step, and running it forward finds that step.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +16,15 @@ import tensorflow as tf
 
 from tb_numstab.instrument import iterators
 from tb_numstab.instrument.host import host_randomness_kept, step_aside
-from tb_numstab.instrument.journal import Call, Journal
+from tb_numstab.instrument.journal import Call, Journal, Step
 from tb_numstab.instrument.measurement import Measurement
-from tb_numstab.instrument.sentinel import Label, Sentinel, confirmed
+from tb_numstab.instrument.sentinel import Label, Sentinel, nonfinite
 from tb_numstab.instrument.shadow import Handles
-from tb_numstab.instrument.twin import CannotShadow, Twin, twin_of
+from tb_numstab.instrument.twin import CannotShadow, twin_of
 
 NOT_REPRODUCED = (
-    "the step was run again and stayed finite: what it draws or how it is compiled differs in the measured run"
-)
-INEXACT = (
-    "the state before this step was rebuilt, and differs from the training's: something else changed the variables"
+    "the step was run again and stayed finite: "
+    "what it draws, how it is compiled, or the state it started from differs in the measured run"
 )
 
 
@@ -36,6 +39,10 @@ class Verdict:
         """Whether reading the answer makes nobody wait."""
         return "CPU" in self.flags.device
 
+    def flagged(self) -> set[Label]:
+        """What it calls non-finite."""
+        return {label for label, flag in zip(self.labels, np.asarray(self.flags), strict=True) if flag}
+
 
 class Guard:
     """Keeps what a replay needs, asks the sentinel, and replays.
@@ -47,22 +54,33 @@ class Guard:
         self._journal = Journal()
         self._sentinel = Sentinel()
         self._outputs: list[Any] = []
-        self._handles: dict[int, Any] = {}  # trained variables that this step's functions update
+        self._trained: dict[int, Any] = {}  # variables that the journal's steps update
         self._bad: set[Label] = set()
+        self._unread: Verdict | None = None
+        self._found: list[Measurement] = []
         self._off = False
 
-    def begin_step(self) -> None:
+    def begin_step(self) -> Step:
         """An ordinary step begins."""
-        self._outputs, self._handles = [], {}
-        self._journal.begin_step()
+        if self._journal.full:
+            if self._unread is not None:
+                self._read(self._unread)
+            self._forget()
+        self._outputs = []
+        return self._journal.begin_step()
 
-    def begin_survey(self, exact: bool) -> None:
-        """A measured step begins: the past is not needed any more.
+    def begin_survey(self) -> None:
+        """A measured step begins: what came before is settled first."""
+        if self._journal.steps and not self._off:
+            if self._unread is not None:
+                self._read(self._unread)
+            verdict = self._ask([], list(self._trained.values()))
+            if verdict is not None:
+                self._read(verdict)
+        self._forget()
 
-        Args:
-          exact: whether calls can be run again exactly (see Journal.exact).
-        """
-        self._journal.clear()
+    def rely_on(self, exact: bool) -> None:
+        """Sets whether calls can be run again exactly (see Journal.exact)."""
         self._journal.exact = exact
 
     def call(self, original: Callable[..., Any], function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -79,61 +97,80 @@ class Guard:
         if call is not None:
             call.args, call.kwargs = iterators.recorded(call.args, call.kwargs)
             self._outputs += tf.nest.flatten(result, expand_composites=True)
-            self._handles |= twin.trained
+            self._trained |= twin.trained
         return result
 
     def end_step(self) -> Verdict | None:
         """Asks the sentinel; does not wait for its answer."""
-        if self._off:
-            return None
+        variables = list(self._trained.values()) if self._journal.full else []
+        self._unread = None if self._off else self._ask(self._outputs, variables)
+        self._outputs = []
+        return self._unread
+
+    def resolve(self, verdict: Verdict | None) -> list[Measurement]:
+        """Reads the sentinel's answer for a step; returns the bad steps that were measured again."""
+        if verdict is not None and verdict is self._unread:
+            self._read(verdict)
+        found, self._found = self._found, []
+        return found
+
+    def _ask(self, outputs: list[Any], variables: list[Any]) -> Verdict | None:
         try:
-            asked = self._sentinel.check(self._outputs, list(self._handles.values()))
+            asked = self._sentinel.check(outputs, variables)
         except Exception as error:  # noqa: BLE001 - monitoring steps aside, whatever went wrong
             self._switch_off(error)
             return None
-        self._outputs = []
         return None if asked is None else Verdict(*asked)
 
-    def resolve(self, verdict: Verdict) -> list[Measurement]:
-        """Reads the sentinel's answer; if the step turned something non-finite, measures it again."""
+    def _read(self, verdict: Verdict) -> None:
+        self._unread = None
         try:
-            flagged = {label for label, flag in zip(verdict.labels, np.asarray(verdict.flags), strict=True) if flag}
-            if not flagged:
-                self._bad = flagged
-                return []
-            flagged = {label for label in flagged if label[0] == "output" or confirmed(self._handles[label[1]])}
-            new, self._bad = flagged - self._bad, flagged
-            with host_randomness_kept():
-                return self._replay() if new else []
+            flagged = verdict.flagged()
+            variables = {key: self._trained[key] for kind, key in flagged if kind == "variable"}
+            flagged = {f for f in flagged if f[0] == "output"} | nonfinite([], variables)
+            # A variable that was not asked about stays what it was.
+            known = self._bad
+            self._bad = flagged | {b for b in known if b not in verdict.labels}
+            if flagged - known:
+                with host_randomness_kept():
+                    self._found += self._replay(known)
         except Exception as error:  # noqa: BLE001 - monitoring steps aside, whatever went wrong
             self._switch_off(error)
-            return []
 
-    def _replay(self) -> list[Measurement]:
-        state, calls = self._journal.state_before_last_step()
+    def _replay(self, known: set[Label]) -> list[Measurement]:
+        """Measures the first step of the journal that turned something non-finite, beyond ``known``."""
+
+        def bad(outputs: list[Any], state: Handles) -> bool:
+            trained = {key: state[key] for key in self._trained if key in state}
+            return bool(nonfinite(outputs, trained) - known)
+
+        step, state, found = self._journal.first(bad)
         measurements = []
-        for call in calls:
+        for call in step.calls:
             if call.snapshot is not None:
                 state = call.snapshot.variables()
-            call.restore(state)
-            measurements += self._measure(call, twin_of(call.function), state)
+            measurements += self._measure(call, state, step.number)
             call.run(state)
-        if not self._journal.agrees(state):
-            measurements = [m.noting(INEXACT) for m in measurements]
-        if not any(m.nonfinite() for m in measurements):
+        if not (found and any(m.nonfinite() for m in measurements)):
             measurements = [m.noting(NOT_REPRODUCED) for m in measurements]
-        self._journal.clear()
         return measurements
 
-    def _measure(self, call: Call, twin: Twin, state: Handles) -> list[Measurement]:
+    def _measure(self, call: Call, state: Handles, number: int | None) -> list[Measurement]:
+        args, kwargs = iterators.opened(call.args, call.kwargs)
+        twin = twin_of(call.function)
         try:
-            trace = twin.trace(*iterators.opened(call.args, call.kwargs))
+            trace = twin.trace(args, kwargs)
         except CannotShadow:
             return []
-        rows = twin.run(trace, *iterators.opened(call.args, call.kwargs), stand_ins=state)
-        return [Measurement(trace.sites, rows, trace.notes, kind="replay")]
+        call.restore(state)
+        rows = twin.run(trace, args, kwargs, stand_ins=state)
+        return [Measurement(trace.sites, rows, trace.notes, kind="replay", step=number)]
+
+    def _forget(self) -> None:
+        self._journal.clear()
+        self._trained = {}
 
     def _switch_off(self, error: Exception) -> None:
         self._off = True
-        self._journal.clear()
+        self._forget()
         step_aside("steps that are not measured cannot be replayed", error)

@@ -8,7 +8,7 @@ updates, random ops with hidden state), each call keeps a snapshot of its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,42 +39,58 @@ class Call:
     read_only: list[tuple[int, Any]]  # (handle id, value) of small variables the function does not write
     snapshot: Shadow | None  # the state before the call, where it cannot be rolled forward
 
-    def concrete(self) -> Any:
-        """The user's own trace for this call."""
-        return concrete_of(self.function, *iterators.opened(self.args, self.kwargs))
-
     def restore(self, state: Handles) -> None:
         """Brings small variables that the training changed by other means to their values of then."""
         for key, value in self.read_only:
             if key in state:
                 assign(state[key], value)
 
-    def run(self, state: Handles) -> None:
-        """Runs the call again as the training did, changing only the stand-ins of ``state``."""
+    def run(self, state: Handles) -> list[Any]:
+        """Runs the call again as the training did, changing only ``state``; returns its flat outputs."""
         args, kwargs = iterators.opened(self.args, self.kwargs)
         concrete = concrete_of(self.function, args, kwargs)
+        self.restore(state)
         with record.stop_recording():
-            call_concrete(concrete, flat_inputs(concrete, args, kwargs), state)
+            result = call_concrete(concrete, flat_inputs(concrete, args, kwargs), state)
+        flat: list[Any] = tf.nest.flatten(result, expand_composites=True)
+        return flat
+
+
+@dataclass
+class Step:
+    """The calls of one training step; its number is known once it was logged."""
+
+    calls: list[Call] = field(default_factory=list)
+    number: int | None = None
 
 
 @dataclass
 class Journal:
-    """The calls of the last steps, and the state before the first of them."""
+    """The calls of the last steps, and the state before the first of them.
 
-    exact: bool = True  # whether calls can be rolled forward
+    Attributes:
+      exact: whether calls can be rolled forward; if not, the journal holds one step only.
+      steps: the noted steps, the current one last.
+    """
+
+    exact: bool = True
+    steps: list[Step] = field(default_factory=list)
     _snapshot: Shadow = field(default_factory=Shadow)
-    _steps: list[list[Call]] = field(default_factory=list)
     _handles: dict[int, tuple[int, list[Any]]] = field(default_factory=dict)  # function id -> traces, handles
 
-    def begin_step(self) -> None:
-        """A new step; from time to time it starts the journal afresh."""
-        if len(self._steps) >= SNAPSHOT_STEPS or not self.exact:
-            self.clear()
-        self._steps.append([])
+    @property
+    def full(self) -> bool:
+        """Whether the next step starts a journal afresh."""
+        return len(self.steps) >= (SNAPSHOT_STEPS if self.exact else 1)
+
+    def begin_step(self) -> Step:
+        """Opens a page for a new step."""
+        self.steps.append(Step())
+        return self.steps[-1]
 
     def clear(self) -> None:
-        """Forgets the past, as after a step that was measured itself."""
-        self._steps = []
+        """Forgets the past."""
+        self.steps = []
         self._snapshot = Shadow()
 
     def add(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], written: set[int]) -> Call:
@@ -97,21 +113,25 @@ class Journal:
             read_only=[(id(h), read(h)) for h in read_only],
             snapshot=None if self.exact else Shadow(handles),
         )
-        self._steps[-1].append(call)
+        self.steps[-1].calls.append(call)
         return call
 
-    def state_before_last_step(self) -> tuple[Handles, list[Call]]:
-        """Stand-ins with the state before the latest step, and that step's calls."""
-        state = self._snapshot.variables()
-        for step in self._steps[:-1]:
-            for call in step:
-                call.restore(state)
-                call.run(state)
-        return state, self._steps[-1]
+    def first(self, bad: Callable[[list[Any], Handles], bool]) -> tuple[Step, Handles, bool]:
+        """Runs the steps forward on copies until one is bad.
 
-    def agrees(self, state: Handles) -> bool:
-        """Whether every stand-in ended with the bits that its variable has now."""
-        return all(_bits(state[key]) == _bits(handle) for key, handle in self._snapshot.handles.items())
+        Args:
+          bad: judges a step by its flat outputs and the state after it.
+
+        Returns:
+          the first bad step, or the last one when none was; the state before it; whether it was bad.
+        """
+        state = self._snapshot.variables()
+        for step in self.steps:
+            before = Shadow(self._snapshot.handles.values(), state)
+            outputs = [t for call in step.calls for t in call.run(state)] if self.exact else []
+            if self.exact and bad(outputs, state):
+                return step, before.variables(), True
+        return self.steps[-1], before.variables(), not self.exact
 
     def _handles_of(self, function: Any) -> Sequence[Any]:
         """The variables that any trace of the function captures."""
@@ -129,11 +149,6 @@ def concrete_of(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
         function._no_variable_creation_config if function._created_variables else function._variable_creation_config
     )
     return tracing_compilation.trace_function(args, kwargs, options)
-
-
-def _bits(handle: Any) -> bytes:
-    value = read(handle)
-    return b"" if value is None else np.asarray(value._numpy()).tobytes()
 
 
 def _elements(handle: Any) -> int:

@@ -17,12 +17,14 @@ class Measurement:
       rows: the rows of the first ``len(rows.rows)`` sites.
       notes: what a reader should know.
       kind: "survey" or "replay", as in StepRecord.
+      step: the training step it belongs to; None for the one being logged.
     """
 
     sites: list[OpSite]
     rows: Rows
     notes: tuple[str, ...] = ()
     kind: str = "survey"
+    step: int | None = None
 
     def noting(self, note: str) -> Measurement:
         """The same with one more note."""

@@ -16,6 +16,7 @@ from tb_numstab.instrument.eager import EagerRecorder
 from tb_numstab.instrument.graph_recorder import GraphRecorder
 from tb_numstab.instrument.guard import Guard, Verdict
 from tb_numstab.instrument.host import host_randomness_kept, step_aside, warn_once
+from tb_numstab.instrument.journal import Step
 from tb_numstab.instrument.measurement import Measurement
 from tb_numstab.instrument.recorder import current_recorder
 from tb_numstab.instrument.twin import CannotShadow, call_inline, twin_of
@@ -38,6 +39,7 @@ class StepScope:
         self.verdict: Verdict | None = None
         self._eager = eager
         self._guard = guard
+        self._page: Step | None = None
         self._inside = False
         self._stack = ExitStack()
 
@@ -54,17 +56,22 @@ class StepScope:
 
     def _begin(self) -> None:
         if self._guard is not None:
-            self._guard.begin_step()
+            self._page = self._guard.begin_step()
 
     def _end(self) -> None:
         if self._guard is not None:
             self.verdict = self._guard.end_step()
 
+    def number(self, step: int) -> None:
+        """Tells which training step this was."""
+        if self._page is not None:
+            self._page.number = step
+
     def resolve(self) -> None:
         """Reads the sentinel's answer; a bad step is measured again, from the state before it."""
-        verdict, self.verdict = self.verdict, None
-        if verdict is not None and self._guard is not None:
-            self.measurements += self._guard.resolve(verdict)
+        if self._guard is not None:
+            self.measurements += self._guard.resolve(self.verdict)
+        self.verdict = None
 
     def call(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Calls a tf.function for the step."""
@@ -86,6 +93,8 @@ class SurveyScope(StepScope):
     """A step in which everything is measured: a function's twin runs before the function itself."""
 
     def _begin(self) -> None:
+        if self._guard is not None:
+            self._guard.begin_survey()
         self._stack.enter_context(self._eager.step())
 
     def _end(self) -> None:
@@ -102,7 +111,7 @@ class SurveyScope(StepScope):
             args, kwargs = self._measure(function, args, kwargs)
             result = _call_function(function, *args, **kwargs)
         if self._guard is not None:
-            self._guard.begin_survey(exact=not (twin_of(function).hidden_state or self._eager.updates_variables))
+            self._guard.rely_on(not (twin_of(function).hidden_state or self._eager.updates_variables))
         return result
 
     def _measure(

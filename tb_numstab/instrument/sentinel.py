@@ -1,8 +1,8 @@
-"""The one question asked after every ordinary step: did anything non-finite come out?"""
+"""The one question asked after an ordinary step: did anything non-finite come out?"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ class Sentinel:
 
     A variable counts as non-finite when its sum is: NaN and Inf survive a sum, and one pass without
     temporaries is the cheapest there is. A finite variable whose sum overflows is sorted out on the
-    host, by ``confirmed``. A returned scalar may be neither NaN nor Inf; a larger returned tensor may
+    host, by ``nonfinite``. A returned scalar may be neither NaN nor Inf; a larger returned tensor may
     hold Inf (a masked logit), but no NaN.
     """
 
@@ -47,11 +47,30 @@ class Sentinel:
         return labels, self._checks[key](*(t for _, t in floats))
 
 
-def confirmed(handle: Any) -> bool:
-    """Whether a variable really holds NaN or Inf now."""
-    array = np.asarray(read(handle)._numpy())
+def nonfinite(outputs: Sequence[Any], variables: Mapping[int, Any]) -> set[Label]:
+    """The sentinel's question answered on the host, element by element.
+
+    Args:
+      outputs: flat outputs of a step.
+      variables: handles to read, by the id that labels them.
+    """
+    found: set[Label] = set()
+    for index, tensor in enumerate(outputs):
+        if tf.is_tensor(tensor) and is_measured(tensor.dtype.name):
+            nan, infinite = _bad_elements(tensor)
+            if nan or (infinite and tensor.shape.rank == 0):
+                found.add(("output", index))
+    for key, handle in variables.items():
+        if any(_bad_elements(read(handle))):
+            found.add(("variable", key))
+    return found
+
+
+def _bad_elements(tensor: Any) -> tuple[float, float]:
+    """Counts of NaN and of Inf."""
+    array = np.asarray(tensor._numpy())
     row, _ = measure(array, LAYOUTS[array.dtype.name])
-    return bool(row[INDEX["nan"]] + row[INDEX["pos_inf"]] + row[INDEX["neg_inf"]] > 0)
+    return row[INDEX["nan"]], row[INDEX["pos_inf"]] + row[INDEX["neg_inf"]]
 
 
 def _build(handles: tuple[Any, ...], outputs: Sequence[Any]) -> Any:

@@ -129,10 +129,13 @@ def take_measurements(step: int) -> list[tuple[int, list[Measurement]]]:
     waiting: list[tuple[int, StepScope]] = getattr(_thread, "waiting", [])
     finished: list[StepScope] = getattr(_thread, "finished", [])
     _thread.finished = []
+    for scope in finished:
+        scope.number(step)
     _thread.waiting = [(step, s) for s in finished if s.verdict is not None and not s.verdict.on_host()]
     steps: dict[int, list[Measurement]] = {}
     for number, scope in [*waiting, *((step, s) for s in finished)]:
         if (number, scope) not in _thread.waiting:
             scope.resolve()
-            steps.setdefault(number, []).extend(scope.measurements)
-    return [(number, measurements) for number, measurements in sorted(steps.items()) if measurements]
+            for measurement in scope.measurements:
+                steps.setdefault(number if measurement.step is None else measurement.step, []).append(measurement)
+    return sorted(steps.items())
