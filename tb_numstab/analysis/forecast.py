@@ -30,9 +30,9 @@ class Forecast:
     """When a rising value meets its limit.
 
     Attributes:
-      slope: median rise per step (Theil-Sen).
+      slope: median rise per step (Theil-Sen); over the later half where that is steeper.
       steps: steps from the last record until the limit is met.
-      low, high: the same for the upper and the lower quartile of the pairwise slopes.
+      low, high: the same for the upper and the lower quartile of the slopes.
     """
 
     slope: float
@@ -55,18 +55,19 @@ def forecast(steps: Floats, values: Floats, limit: float) -> Forecast | None:
     """
     if len(steps) < MIN_POINTS:
         return None
-    slopes = _slopes(steps, values)
-    slope = float(np.median(slopes))
     half = len(steps) // 2
-    earlier, later = (float(np.median(_slopes(steps[part], values[part]))) for part in (slice(half), slice(half, None)))
-    if np.mean(slopes > 0) < _agreement(len(steps)) or later < MIN_PERSISTENCE * earlier:
+    slopes, recent = _slopes(steps, values), _slopes(steps[half:], values[half:])
+    if np.mean(slopes > 0) < _agreement(len(steps)):
         return None
-    level = float(np.median(values - slope * (steps - steps[-1])))
-    slow, fast = np.quantile(slopes, (0.25, 0.75))
+    if np.median(recent) < MIN_PERSISTENCE * np.median(_slopes(steps[:half], values[:half])):
+        return None
+    pace = recent if np.median(recent) > np.median(slopes) else slopes  # what speeds up goes on at its latest pace
+    slope, slow, fast = float(np.median(pace)), float(np.quantile(slopes, 0.25)), float(np.quantile(pace, 0.75))
+    level = float(np.median((values - slope * (steps - steps[-1]))[half:]))
     if slow <= 0 or (limit - level) / slow > HORIZON * (steps[-1] - steps[0]):
         return None
     ahead = max(limit - level, 0.0)
-    return Forecast(slope, ahead / slope, ahead / float(fast), ahead / float(slow))
+    return Forecast(slope, ahead / slope, ahead / fast, ahead / slow)
 
 
 def _agreement(count: int) -> float:

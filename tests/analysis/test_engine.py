@@ -1,0 +1,142 @@
+"""The engine over whole sessions: one verdict live and from a log, silence on healthy runs, linear cost."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tb_numstab.analysis.engine import Engine, analyse
+from tb_numstab.analysis.finding import Severity, Status
+from tb_numstab.store.event_files import read_runs
+from tests.analysis.programs import data, judge, op, returned_mean, unary
+from tests.support.numpy_trace import Trace
+from tests.support.runs import SCENARIOS, SyntheticRun, make_run
+from tests.support.synthetic import scaled_run
+
+EXPECTED = {
+    "healthy": (Status.HEALTHY, None, None),
+    "nan_softmax_log": (Status.BROKEN, "log-of-zero", 57),
+    "fp16_overflow": (Status.BROKEN, "product-overflow", 33),
+    "absorbed_updates": (Status.BROKEN, "update-lost", 2),
+}
+
+
+def fed(run: SyntheticRun) -> Engine:
+    engine = Engine()
+    engine.extend(run.sites)
+    for record in run.records:
+        engine.feed(record)
+    return engine
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_each_training_gets_its_verdict(name: str) -> None:
+    engine = fed(make_run(name))
+    status, rule, step = EXPECTED[name]
+    verdict = engine.verdict()
+    assert verdict.status is status
+    if rule is None:
+        assert engine.findings() == [] and verdict.finding is None
+        assert verdict.text == "No numerical problem in 80 measured steps of 81 tensors."
+    else:
+        assert verdict.finding is not None and (verdict.finding.rule, verdict.step) == (rule, step)
+        assert "train.py:" in verdict.text
+
+
+def test_a_warning_comes_well_before_the_failure_and_names_the_step() -> None:
+    run = make_run("nan_softmax_log")
+    engine = Engine()
+    engine.extend(run.sites)
+    for record in run.records[:50]:
+        engine.feed(record)
+    (warning,) = engine.findings()
+    assert engine.verdict().status is Status.AT_RISK
+    assert warning.severity is Severity.WARNING and warning.site.op_type == "Log"
+    assert warning.first_step <= 45
+    low, high = (int(n) for n in warning.forecast.split("(")[1].rstrip(")").split("-"))
+    assert 49 + low <= 62 and 49 + high >= 57  # it fails at step 57, faster and faster
+
+
+@pytest.mark.parametrize("name", ["nan_softmax_log", "absorbed_updates"])
+def test_a_log_is_judged_as_the_training_was(tmp_path: Path, name: str) -> None:
+    run = make_run(name)
+    (read,) = read_runs(str(run.write(tmp_path / name)))
+    analysis, live = analyse(read.sessions[-1]), fed(run)
+    assert [(f.rule, f.slot, f.first_step, f.count) for f in analysis.findings] == [
+        (f.rule, f.slot, f.first_step, f.count) for f in live.findings()
+    ]
+    assert analysis.verdict.text.split(".")[0] == live.verdict().text.split(".")[0]
+    size = len(run.sites)
+    for values in (analysis.headroom_up, analysis.headroom_down, analysis.worst_up, analysis.worst_down):
+        assert values.shape == (size,)
+
+
+def test_a_session_without_records_is_healthy() -> None:
+    engine = Engine()
+    assert engine.verdict().status is Status.HEALTHY
+    assert engine.findings() == [] and engine.origin is None
+
+
+def test_a_table_that_grows_keeps_what_was_found() -> None:
+    def step(trace: Trace, i: int) -> None:
+        x = data(trace, [89.0 if i == 2 else 80.0])
+        returned_mean(trace, op(trace, "Exp", np.exp(x.array), x))
+        if i >= 1:
+            returned_mean(trace, data(trace, [1.0]))
+
+    engine = judge(step, steps=4)
+    assert {f.rule for f in engine.findings()} == {"exp-overflow", "exp-near-overflow"}
+    assert engine.graph.size == 5
+
+
+def test_a_record_of_slots_the_table_does_not_hold_yet_is_judged_as_far_as_it_goes() -> None:
+    run = make_run("nan_softmax_log")
+    engine = Engine()
+    engine.extend(run.sites[:40])
+    engine.feed(run.records[57])
+    assert engine.graph.size == 40
+
+
+def test_a_record_of_nothing_is_no_problem() -> None:
+    run = make_run("healthy", steps=2)
+    empty = dataclasses.replace(
+        run.records[0], slots=run.records[0].slots[:0], rows=run.records[0].rows[:0],
+        histogram=run.records[0].histogram[:0],
+    )  # fmt: skip
+    engine = Engine()
+    engine.extend(run.sites)
+    engine.feed(empty)
+    assert engine.findings() == []
+
+
+def test_a_value_that_heals_is_told_once_and_the_watch_goes_on() -> None:
+    def step(trace: Trace, i: int) -> None:
+        unary("Exp", np.exp, [100.0 if i == 3 else 1.0])(trace, i)
+
+    engine = judge(step, steps=10)
+    (finding,) = engine.findings()
+    assert (finding.first_step, finding.last_step, finding.count) == (3, 3, 1)
+
+
+def test_cost_grows_in_proportion_to_the_cells(tmp_path: Path) -> None:
+    def seconds(slots: int) -> float:
+        scaled_run(tmp_path / str(slots), slots, 6).close()
+        (run,) = read_runs(str(tmp_path / str(slots)))
+        session = run.sessions[0]
+        records = list(session.records())
+        engine = Engine()
+        engine.extend(session.table)
+        engine.feed(records[0])
+        best = []
+        for record in records[1:]:
+            start = time.perf_counter()
+            engine.feed(record)
+            best.append(time.perf_counter() - start)
+        return min(best)
+
+    small, large = seconds(4_000), seconds(64_000)
+    assert large < 16 * small * 4  # 16 times the slots; room for a busy machine and for caches

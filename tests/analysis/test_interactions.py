@@ -1,0 +1,70 @@
+"""Operands of very different scale: what is listed, and what is called proven."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tb_numstab.analysis.finding import Certainty
+from tb_numstab.analysis.graph import OpGraph
+from tb_numstab.analysis.interactions import Interaction, interactions
+from tb_numstab.schema.columns import INDEX
+from tests.analysis.programs import LINES, Step, binary
+from tests.support.numpy_trace import Trace
+
+
+def found(step: Step, inspected: float | None = None) -> list[Interaction]:
+    trace = Trace(LINES)
+    with np.errstate(all="ignore"):
+        step(trace, 0)
+    if inspected is not None:
+        trace._rows[0][INDEX["inspected"]] = inspected
+    graph = OpGraph(trace.sites)
+    return interactions(graph, graph.table(trace.record()))
+
+
+def test_a_healthy_product_of_distant_operands_is_listed_as_harmless() -> None:
+    (only,) = found(binary("Mul", np.multiply, [1e30], [1e-30]))
+    assert only.gap == 199
+    assert (only.effect, only.certainty) == ("none", Certainty.POSSIBLE)
+    assert only.reaches
+    assert only.text == "Mul of operands up to 2^99 and 2^-100: the result, up to 2^0, is well within float32."
+
+
+def test_a_sum_whose_smaller_operand_must_be_lost_is_proven() -> None:
+    (only,) = found(binary("AddV2", np.add, [1e9, 2e9], [0.1, 0.2]))
+    assert (only.effect, only.certainty, only.affected) == ("absorbed", Certainty.PROVEN, 1.0)
+    assert only.x == 0 and only.y == 1 and only.slot == 2
+
+
+def test_with_a_zero_among_the_large_it_is_only_counted() -> None:
+    (only,) = found(binary("AddV2", np.add, [1e9, 2e9, 0.0], [0.1, 0.2, 0.1]))
+    assert (only.effect, only.certainty, only.affected) == ("absorbed", Certainty.EVENT, 1.0)
+
+
+def test_a_sample_proves_nothing() -> None:
+    (only,) = found(binary("AddV2", np.add, [1e9, 2e9], [0.1, 0.2]), inspected=1.0)
+    assert only.certainty is Certainty.EVENT
+
+
+def test_products_and_quotients_that_must_leave_the_range() -> None:
+    cases = [
+        (binary("Mul", np.multiply, [1e30, 2e30], [1e30, 1e31]), "overflows"),
+        (binary("Mul", np.multiply, [1e-30, 2e-30], [1e-30, 1e-31]), "vanishes"),
+        (binary("RealDiv", np.divide, [1e30, 2e30], [1e-30, 1e-31]), "overflows"),
+        (binary("RealDiv", np.divide, [1e-30, 2e-30], [1e30, 1e31]), "vanishes"),
+    ]
+    for step, effect in cases:
+        (only,) = found(step)
+        assert (only.effect, only.certainty, only.affected) == (effect, Certainty.PROVEN, 1.0)
+
+
+def test_a_matrix_product_near_the_range_is_possible() -> None:
+    (only,) = found(binary("MatMul", np.matmul, np.full((2, 4), 1e37), np.full((4, 2), 1e-20)))
+    assert (only.effect, only.certainty) == ("none", Certainty.POSSIBLE)
+    (near,) = found(binary("MatMul", np.matmul, np.full((2, 4), 1e37), np.full((4, 2), [8.0, 1e-30])))
+    assert (near.effect, near.certainty) == ("overflows", Certainty.POSSIBLE)
+
+
+def test_operands_of_one_scale_are_not_listed() -> None:
+    assert found(binary("AddV2", np.add, [1.0, 2.0], [3.0, 4.0])) == []
+    assert found(binary("Mul", np.multiply, [1.0, 2.0], [3.0, 1e-5])) == []
