@@ -34,16 +34,19 @@ class Sentinel:
         """Starts the check of a step's outputs and updated variables.
 
         Returns:
-          labels, and a bool tensor [len(labels)] that is True where something is non-finite; the host
-          need not wait for it. None when there is nothing to check.
+          labels, and a bool tensor or list [len(labels)] that is True where something is non-finite; the
+          host need not wait for it. None when there is nothing to check.
         """
         floats = [(i, t) for i, t in enumerate(outputs) if tf.is_tensor(t) and is_measured(t.dtype.name)]
-        if not floats and not handles:
+        labels: list[Label] = [("output", i) for i, _ in floats] + [("variable", id(h)) for h in handles]
+        if not labels:
             return None
+        if not handles and all(t.shape.rank == 0 and "CPU" in t.device for _, t in floats):
+            # The usual case, a loss in host memory: dearer to ask the graph than to look.
+            return labels, [not np.isfinite(t._numpy()) for _, t in floats]
         key = (tuple(id(h) for h in handles), tuple((t.dtype, t.shape.rank) for _, t in floats))
         if key not in self._checks:
             self._checks[key] = _build(tuple(handles), [t for _, t in floats])
-        labels = [("output", i) for i, _ in floats] + [("variable", id(h)) for h in handles]
         return labels, self._checks[key](*(t for _, t in floats))
 
 
