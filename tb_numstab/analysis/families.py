@@ -118,7 +118,21 @@ _OPERANDS: dict[str, tuple[int, ...]] = {
 }
 
 _BINARY = frozenset(
-    """add sub mul div div-no-nan matmul conv xlogy sqrt-grad reciprocal-grad pow update cross-entropy""".split()
+    (
+        "add",
+        "sub",
+        "mul",
+        "div",
+        "div-no-nan",
+        "matmul",
+        "conv",
+        "xlogy",
+        "pow",
+        "sqrt-grad",
+        "reciprocal-grad",
+        "cross-entropy",
+        "update",
+    )
 )
 _TWO_OPERANDS = frozenset(("SquaredDifference", "Atan2", "Maximum", "Minimum"))
 

@@ -32,7 +32,7 @@ class OpGraph:
       input_start: int64 [N + 1], where each slot's inputs lie in edge_source.
       precision, max_exp, min_exp: float64 [N], parameters of the slot's format; NaN for an unknown one.
       looped, returned, trainable: bool [N], as in OpSite.
-      matrix: bool [N], slots of rank 2 or more.
+      scalar, matrix: bool [N], slots of rank 0, and of rank 2 or more.
     """
 
     def __init__(self, sites: Sequence[OpSite]) -> None:
@@ -47,6 +47,7 @@ class OpGraph:
         self.looped: Mask = np.array([s.looped for s in self.sites], bool)
         self.returned: Mask = np.array([s.returned for s in self.sites], bool)
         self.trainable: Mask = np.array([s.trainable for s in self.sites], bool)
+        self.scalar: Mask = np.array([s.shape == () for s in self.sites], bool)
         self.matrix: Mask = np.array([s.shape is not None and len(s.shape) >= 2 for s in self.sites], bool)
         formats = [FORMATS.get(s.dtype) for s in self.sites]
         self.precision = _parameter(formats, "precision")

@@ -129,11 +129,10 @@ class _Search:
         """Slots that hold harm: trained variables if any went bad, else returned values and other variables."""
         graph = self.graph
         updates = self.bad & graph.role(Role.UPDATE) & (self.nan | graph.trainable)
-        scalar = np.array([s.shape == () for s in graph.sites], bool)
-        returned = self.bad & graph.returned & (self.nan | scalar) & ~graph.role(Role.UPDATE)
+        returned = self.bad & graph.returned & (self.nan | graph.scalar) & ~graph.role(Role.UPDATE)
         if graph.role(Role.UPDATE).any():
-            # Returned gradients are no harm by themselves: a loss scale may be about to drop them.
-            returned &= ~graph.role(Role.GRADIENT)
+            # Returned gradients and their norm are no harm by themselves: a loss scale may have dropped them.
+            returned &= ~graph.role(Role.GRADIENT, Role.OPTIMIZER)
         trained = updates & graph.trainable
         return tuple(np.flatnonzero(trained if trained.any() else updates | returned).tolist())
 

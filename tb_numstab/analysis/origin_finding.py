@@ -72,10 +72,12 @@ def recorded_origin_finding(graph: OpGraph, origin: Origin, seen: int) -> Findin
       seen: the step of the record that told.
     """
     site = graph.sites[origin.slot]
-    rules = [r for r in ORIGIN if graph.family(origin.slot) in r.families] or [r for r in ORIGIN if not r.families]
+    given = {Role.INPUT: NONFINITE_INPUT, Role.VARIABLE: NONFINITE_VARIABLE}.get(site.role)
+    family = graph.family(origin.slot)
+    rule = given or next(r for r in ORIGIN if family in r.families or not r.families)
     text = f"{called(site)} at {place(site)} gave the first NaN or Inf; this log has no record of step {origin.step}."
     why = (Hop(origin.slot, seen, text),)
-    return _finding(graph, origin, rules[0].id, rules[0].title, text, rules[0].fix, why, {})
+    return _finding(graph, origin, rule.id, rule.title, text, rule.fix, why, {})
 
 
 def _finding(

@@ -29,9 +29,9 @@ NONFINITE_VARIABLE = Rule(
     explain="{site.variable} held NaN in {out.nan:,.0f} and Inf in {out.inf:,.0f} of {out.size:,.0f} elements before "
     "this step; it went bad in a step that was not measured.",
     fix=Fix(
-        "Measure more often, or with replay, so that the step in which it went bad is seen.",
+        "Let the step in which it went bad be replayed, or measure every step.",
+        "watch(every=50, replay=False)",
         "watch(every=50)",
-        "watch(every=1)",
     ),
     source="IEEE 754-2019 6.2",
 )
