@@ -12,6 +12,7 @@ import { formatHash, parseHash, START, type State } from "./model/link";
 import type { Source } from "./source";
 import { CompareView } from "./views/compare";
 import { HealthMapView } from "./views/health_map";
+import { InteractionsView } from "./views/interactions";
 import { LayersView } from "./views/layers";
 import { NothingWatched } from "./views/nothing_watched";
 import { OpPageView } from "./views/op_page";
@@ -133,6 +134,8 @@ function Page({ runs, verdicts }: RunsProps) {
       return <OpPageView />;
     case "map":
       return <HealthMapView />;
+    case "interactions":
+      return <InteractionsView />;
     case "layers":
       return <LayersView />;
     case "compare":

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { count, decimal, power, shape, share, stepRange, value } from "../src/model/format";
+import { count, decimal, power, prose, shape, share, stepRange, value } from "../src/model/format";
 
 test("powers of two", () => {
   assert.equal(power(0), "2⁰");
@@ -50,4 +50,8 @@ test("shapes and steps", () => {
   assert.equal(shape([-1, 64]), "[?, 64]");
   assert.equal(stepRange(3, 3), "step 3");
   assert.equal(stepRange(3, 9), "steps 3–9");
+});
+
+test("powers in sentences", () => {
+  assert.equal(prose("up to 2^2 by 2^-13: beyond 12^2"), "up to 2² by 2⁻¹³: beyond 12^2");
 });

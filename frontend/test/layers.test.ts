@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { FloatFormat, LayerKind } from "../src/model/api";
 import { curve, fits } from "../src/model/layers";
 
-const FLOAT16 = { name: "float16", max_exp: 15, min_exp: -14 } as FloatFormat;
+const FLOAT16 = { name: "float16", max_exp: 15, min_exp: -14, min_subnormal_exp: -24 } as FloatFormat;
 
 function kind(lowest: number | null, highest: number | null, dtype = "float32"): LayerKind {
   return { tensors: 1, dtypes: [dtype], max_exp: [highest], nonfinite: [false], lowest, highest };
@@ -13,8 +13,9 @@ test("what another format would make of measured magnitudes", () => {
   assert.equal(fits(kind(-10, 4), FLOAT16), "fits");
   assert.equal(fits(kind(-14, 15), FLOAT16), "fits");
   assert.equal(fits(kind(-10, 16), FLOAT16), "overflows by 1 bit");
-  assert.equal(fits(kind(-15, 4), FLOAT16), "smallest values would be lost");
-  assert.equal(fits(kind(-40, -20), FLOAT16), "would vanish");
+  assert.equal(fits(kind(-25, 4), FLOAT16), "smallest become 0");
+  assert.equal(fits(kind(-15, 4), FLOAT16), "smallest lose precision");
+  assert.equal(fits(kind(-40, -20), FLOAT16), "vanishes");
   assert.equal(fits(kind(-40, -20, "float16"), FLOAT16), "is its format");
   assert.equal(fits(kind(null, null), FLOAT16), "–");
   assert.equal(fits(kind(0, 0), undefined), "–");

@@ -18,6 +18,7 @@ from tb_numstab.store.provider import ProviderReader
 from tb_numstab.store.run_data import RunData
 from tb_numstab.views import compare, layers, op_page, op_search, overview
 from tb_numstab.views.health_map import MAX_COLUMNS, Window, map_view
+from tb_numstab.views.interactions import Filter, interactions_view
 from tb_numstab.views.json_values import Json
 from tb_numstab.views.subject import NotInData, Subject, Subjects
 
@@ -57,6 +58,7 @@ class NumericalHealthPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # Tens
             "/op": ((*_SESSION, "op", "step"), self._op),
             "/ops": ((*_SESSION, "query"), self._ops),
             "/map": ((*_SESSION, "first_row", "last_row", "first_step", "last_step", "columns"), self._map),
+            "/interactions": ((*_SESSION, "step", "effect", "certainty", "first"), self._interactions),
             "/layers": ((*_SESSION, "first"), self._layers),
             "/compare": ((*_SESSION, "against"), self._compare),
         }
@@ -82,6 +84,11 @@ class NumericalHealthPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # Tens
         window = Window(query.optional_range("first_row", "last_row"), query.optional_range("first_step", "last_step"))
         columns = query.optional_integer("columns")
         return map_view(self._subject(caller, query), window, MAX_COLUMNS if columns is None else columns)
+
+    def _interactions(self, caller: _Caller, query: Query) -> Json:
+        only = Filter(query.optional_text("effect"), query.optional_text("certainty"))
+        step, first = query.optional_integer("step"), query.optional_integer("first") or 0
+        return interactions_view(self._subject(caller, query), step, only, first)
 
     def _layers(self, caller: _Caller, query: Query) -> Json:
         return layers.layers_view(self._subject(caller, query), query.optional_integer("first") or 0)

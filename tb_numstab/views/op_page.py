@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tb_numstab.analysis.finding import Severity
+from tb_numstab.analysis.interactions import interactions
 from tb_numstab.schema.formats import FORMATS, HISTOGRAM_BINS
 from tb_numstab.schema.record import StepRecord, decode_record
 from tb_numstab.views import timeline as marks
@@ -16,6 +17,7 @@ from tb_numstab.views.findings import finding_view
 from tb_numstab.views.json_values import Json, packed
 from tb_numstab.views.measure import FORMAT_VIEWS, measure_view
 from tb_numstab.views.op_index import frame_view
+from tb_numstab.views.outlook import outlook_view
 from tb_numstab.views.subject import NotInData, Subject
 from tb_numstab.views.timeline import ABSENT
 
@@ -47,7 +49,7 @@ def op_view(subject: Subject, key: str, asked_step: int | None = None) -> Json:
         raise NotInData(f'This session has no op "{key}".')
     if not subject.session.steps:
         raise NotInData("No step has been recorded yet.")
-    step = _shown_step(subject, slot, asked_step)
+    step = shown_step(subject, _telling_step(subject, slot) if asked_step is None else asked_step)
     record = subject.session.record(step)
     site = subject.session.table[slot]
     return {
@@ -74,17 +76,23 @@ def op_view(subject: Subject, key: str, asked_step: int | None = None) -> Json:
         "consumers_total": len(subject.ops.consumers[slot]),
         "formats": FORMAT_VIEWS,
         "trend": _trend_view(subject, slot),
+        "outlook": outlook_view(subject, slot),
+        "interaction": _interaction_view(subject, record, slot),
         "histogram": _histogram_view(subject, slot, step),
         "findings": [finding_view(f, subject.ops) for f in subject.findings if f.slot == slot],
     }
 
 
-def _shown_step(subject: Subject, slot: int, asked: int | None) -> int:
+def shown_step(subject: Subject, asked: int) -> int:
+    """The step asked for if it was measured, else the nearest measured one before it, else the first."""
     steps = subject.session.steps
-    if asked is not None:
-        return steps[max(0, bisect_right(steps, asked) - 1)]
+    return steps[max(0, bisect_right(steps, asked) - 1)]
+
+
+def _telling_step(subject: Subject, slot: int) -> int:
+    """Where the worst finding about a slot began, else the last step."""
     own = [f for f in subject.findings if f.slot == slot and f.severity is not Severity.INFO]
-    return own[0].first_step if own and own[0].first_step in steps else steps[-1]
+    return own[0].first_step if own else subject.session.steps[-1]
 
 
 def _tensor_view(subject: Subject, record: StepRecord, slot: int) -> Json:
@@ -97,6 +105,13 @@ def _input_view(subject: Subject, record: StepRecord, slot: int) -> Json:
     if not 0 <= slot < len(subject.session.table):
         return {"op": None, "measure": None}
     return _tensor_view(subject, record, slot)
+
+
+def _interaction_view(subject: Subject, record: StepRecord, slot: int) -> Json | None:
+    """What the gap between the op's operands did to the result, where it is a wide one."""
+    found = interactions(subject.graph, subject.graph.table(record))
+    own = next((i for i in found if i.slot == slot), None)
+    return None if own is None else {"effect": own.effect, "certainty": own.certainty.value, "text": own.text}
 
 
 def _trend_view(subject: Subject, slot: int) -> Json:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from tb_numstab.analysis.engine import Engine
 from tb_numstab.analysis.finding import Finding, Verdict
+from tb_numstab.analysis.graph import OpGraph
 from tb_numstab.schema.ops import OpSite
 from tb_numstab.schema.record import decode_record
 from tb_numstab.store.run_data import RunData, Session
@@ -32,6 +33,7 @@ class Subject:
       session: the measurements.
       findings: what the analysis found in exactly these measurements, worst first.
       verdict: the session in one sentence.
+      graph: its op table as the analysis sees it.
       ops: names and neighbours of its slots.
       timeline: exponents and marks of every slot over the steps.
     """
@@ -40,6 +42,7 @@ class Subject:
     session: Session
     findings: Sequence[Finding]
     verdict: Verdict
+    graph: OpGraph
     ops: OpIndex
     timeline: Timeline
 
@@ -99,7 +102,13 @@ class _Growing:
             self._timeline.feed(record, len(session.table))
         self._steps, self._table = list(session.steps), session.table
         self._subject = Subject(
-            run, session, self._engine.findings(), self._engine.verdict(), OpIndex(session.table), self._timeline
+            run,
+            session,
+            self._engine.findings(),
+            self._engine.verdict(),
+            self._engine.graph,
+            OpIndex(session.table),
+            self._timeline,
         )
         return self._subject
 

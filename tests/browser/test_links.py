@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Frame, expect
+from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import Tab
 from tests.plugin.tensorboard_process import tensorboard
@@ -13,6 +13,7 @@ STATES: dict[str, dict[str, object]] = {
     "Broken at step 57": dict(run="nan_softmax_log"),
     "Log Log_21": dict(run="nan_softmax_log", op="Log_21:0", step=57),
     "Health map": dict(run="nan_softmax_log", view="map", metric="under", rows="4-20", steps="50-60"),
+    "Disparate scales": dict(run="fp16_overflow", view="interactions", step=33, effect="overflows"),
     "Layers and training": dict(run="fp16_overflow", view="layers"),
     "Compare nan_softmax_log": dict(run="nan_softmax_log", view="compare", against="healthy"),
 }
@@ -74,9 +75,11 @@ def test_coming_back_from_another_tab_of_tensorboard_finds_the_state(tab: Tab) -
         (dict(run="healthy", view="compare", against="gone"), 'There is no run "gone"'),
     ],
 )
-def test_a_link_to_something_missing_says_so(page_errors_ignored: Tab, state: dict[str, object], says: str) -> None:
-    frame = page_errors_ignored.open(**state)
+def test_a_link_to_something_missing_says_so(tab: Tab, state: dict[str, object], says: str) -> None:
+    frame = tab.open(**state)
     expect(frame.locator("main")).to_contain_text(says)
+    # The answer is a 404, which the browser writes to its console.
+    tab.errors[:] = [error for error in tab.errors if "404" not in error]
 
 
 def test_a_step_that_was_not_recorded_is_told(tab: Tab) -> None:
@@ -85,61 +88,49 @@ def test_a_step_that_was_not_recorded_is_told(tab: Tab) -> None:
     expect(frame.get_by_text("Step 79", exact=True)).to_be_visible()
 
 
-@pytest.fixture
-def page_errors_ignored(tab: Tab) -> Tab:
-    """A missing thing is a 404, which the browser logs as an error of its own."""
-    tab.errors = NoNotFound()
-    return tab
-
-
-class NoNotFound(list[str]):
-    def append(self, error: str) -> None:
-        if "404" not in error:
-            super().append(error)
-
-
 NO_CLIPBOARD = "Object.defineProperty(Navigator.prototype, 'clipboard', {get: () => undefined})"
 NO_COPYING = "document.execCommand = () => false"
 
 
-def pasted(tab: Tab, document: Frame) -> str:
+def pasted(tab: Tab) -> str:
     """What the clipboard holds, found out by pasting it."""
+    document = tab.document
     document.evaluate("document.querySelector('input[type=search]').value = ''")
     tab.frame.get_by_role("searchbox").focus()
     tab.page.keyboard.press("Control+V")
     return str(document.evaluate("document.querySelector('input[type=search]').value"))
 
 
-def test_copy_link_on_plain_http_opens_the_same_picture_elsewhere(tab: Tab, browser: Browser) -> None:
-    tab.page.add_init_script(NO_CLIPBOARD)
-    frame = tab.open(run="fp16_overflow", step=33, op="Mul_18:0")
+def test_copy_link_on_plain_http_opens_the_same_picture_elsewhere(own_tab: Tab, browser: Browser) -> None:
+    own_tab.page.add_init_script(NO_CLIPBOARD)
+    frame = own_tab.open(run="fp16_overflow", step=33, op="Mul_18:0")
     frame.get_by_role("button", name="Copy link").click()
     expect(frame.get_by_text("Link copied.")).to_be_visible()
-    copied = pasted(tab, tab.document)
-    assert copied == tab.page.url
+    copied = pasted(own_tab)
+    assert copied == own_tab.page.url
     other = browser.new_context().new_page()
     other.goto(copied)
     expect(other.frame_locator("iframe").get_by_role("heading", level=1)).to_contain_text("Mul Mul_18")
     other.context.close()
 
 
-def test_where_copying_is_refused_the_link_is_shown_selected(tab: Tab) -> None:
-    tab.page.add_init_script(f"{NO_CLIPBOARD}; {NO_COPYING}")
-    frame = tab.open(run="healthy")
+def test_where_copying_is_refused_the_link_is_shown_selected(own_tab: Tab) -> None:
+    own_tab.page.add_init_script(f"{NO_CLIPBOARD}; {NO_COPYING}")
+    frame = own_tab.open(run="healthy")
     frame.get_by_role("button", name="Copy link").click()
     field = frame.get_by_role("textbox", name=re.compile("does not let this page copy"))
-    expect(field).to_have_value(tab.page.url)
-    assert tab.document.evaluate("getSelection().toString() || document.activeElement.value") == tab.page.url
+    expect(field).to_have_value(own_tab.page.url)
+    assert own_tab.document.evaluate("getSelection().toString() || document.activeElement.value") == own_tab.page.url
     field.press("Escape")
     expect(field).to_have_count(0)
     expect(frame.get_by_role("button", name="Copy link")).to_be_focused()
 
 
-def test_a_finding_is_copied_as_markdown(tab: Tab) -> None:
-    tab.page.add_init_script(NO_CLIPBOARD)
-    frame = tab.open(run="nan_softmax_log")
+def test_a_finding_is_copied_as_markdown(own_tab: Tab) -> None:
+    own_tab.page.add_init_script(NO_CLIPBOARD)
+    frame = own_tab.open(run="nan_softmax_log")
     frame.get_by_role("button", name="Copy as Markdown").first.click()
-    text = pasted(tab, tab.document)
+    text = pasted(own_tab)
     assert text.startswith("### Logarithm of zero")
     assert "`train.py:38`" in text
     assert "p.numstab.op=Log_21%3A0" in text
@@ -147,12 +138,12 @@ def test_a_finding_is_copied_as_markdown(tab: Tab) -> None:
 
 def test_the_python_loader_and_a_path_prefix_make_no_difference(browser: Browser, logs: Path, tmp_path: Path) -> None:
     with tensorboard(logs, "--load_fast=false", log=tmp_path / "log.txt", path_prefix="/team/tb") as address:
-        page = browser.new_context().new_page()
+        page = browser.new_page()
         tab = Tab(page, address)
         frame = tab.open(run="nan_softmax_log", op="Log_21:0", step=57)
         expect(frame.get_by_role("heading", level=1)).to_contain_text("Log Log_21")
         frame.get_by_role("link", name="Overview").click()
         expect(frame.get_by_role("heading", level=1)).to_have_text("Broken at step 57")
         assert "/team/tb/#numstab" in page.url
-        assert tab.errors == []
-        page.context.close()
+        tab.assert_clean()
+        page.close()

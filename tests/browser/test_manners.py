@@ -18,6 +18,7 @@ PAGES: dict[str, dict[str, object]] = {
     "healthy": dict(run="healthy"),
     "op": dict(run="fp16_overflow", op="Mul_18:0", step=33),
     "map": dict(run="nan_softmax_log", view="map"),
+    "interactions": dict(run="fp16_overflow", view="interactions"),
     "layers": dict(run="fp16_overflow", view="layers"),
     "compare": dict(run="nan_softmax_log", view="compare", against="healthy"),
 }
@@ -38,21 +39,20 @@ def test_the_theme_follows_tensorboard(tab: Tab) -> None:
 @pytest.mark.parametrize("width", [360, 3840])
 def test_pages_fit_every_screen(tab: Tab, width: int) -> None:
     tab.page.set_viewport_size({"width": width, "height": 900})
+    tab.open(run="healthy")
     for name, state in PAGES.items():
-        tab.open(**state)
-        tab.page.wait_for_timeout(150)
+        tab.go(**state)
         wider = tab.document.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert wider <= 0, f"{name} at {width} px"
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_no_serious_accessibility_violation(tab: Tab, theme: str) -> None:
+    tab.open(run="healthy")
+    tab.page.evaluate("(dark) => document.body.classList.toggle('dark-mode', dark)", theme == "dark")
+    tab.document.evaluate(AXE.read_text())
     for name, state in PAGES.items():
-        tab.open(**state)
-        if theme == "dark":
-            tab.page.evaluate("document.body.classList.add('dark-mode')")
-        tab.page.wait_for_timeout(150)
-        tab.document.evaluate(AXE.read_text())
+        tab.go(**state)
         found = tab.document.evaluate("axe.run(document, {resultTypes: ['violations']})")
         serious = [
             f"{v['id']}: {v['nodes'][0]['html'][:160]} {v['nodes'][0]['failureSummary'][:200]}"
@@ -142,7 +142,7 @@ def growing(tmp_path: Path) -> Iterator[tuple[Recorder, str]]:
 
 def test_a_running_training_is_followed(browser: Browser, growing: tuple[Recorder, str]) -> None:
     recorder, address = growing
-    page = browser.new_context().new_page()
+    page = browser.new_page()
     tab = Tab(page, address)
     frame = tab.open(run="live")
     heading = frame.get_by_role("heading", level=1)
@@ -153,5 +153,5 @@ def test_a_running_training_is_followed(browser: Browser, growing: tuple[Recorde
     page.wait_for_timeout(2500)
     page.locator(".reload-button").click()
     expect(heading).to_have_text("Broken at step 57")
-    assert tab.errors == []
-    page.context.close()
+    tab.assert_clean()
+    page.close()

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Tab
@@ -107,6 +108,36 @@ def test_the_health_map_names_groups_and_reads_out_cells(tab: Tab) -> None:
     expect(frame.locator(".map-readout")).to_contain_text("Placeholder x_0, step 0:")
     frame.get_by_text("The map as a table").click()
     expect(frame.get_by_role("row", name=re.compile("^Log Log_21")).get_by_role("cell").last).to_contain_text("∞")
+
+
+def test_disparate_scales_are_listed_and_narrowed(tab: Tab) -> None:
+    frame = tab.open(run="fp16_overflow", view="interactions")
+    mul = frame.get_by_role("row").filter(has_text="Mul_18")
+    expect(mul).to_contain_text("11 bits")
+    expect(mul).to_contain_text("overflows")
+    expect(mul.get_by_role("img").first).to_have_accessible_name(re.compile("^2⁻⁸ to 2²"))
+    frame.get_by_role("combobox", name="Effect").select_option("absorbed")
+    expect(mul).to_have_count(0)
+    assert "p.numstab.effect=absorbed" in tab.page.url
+    tab.page.go_back()
+    expect(mul).to_be_visible()
+
+
+def test_the_result_in_other_formats(tab: Tab) -> None:
+    frame = tab.open(**MUL)
+    frame.get_by_text("The result in other formats").click()
+    formats = frame.locator(".what-if li")
+    expect(formats.filter(has_text="bfloat16")).to_contain_text("fits")
+    expect(formats.filter(has_text="float8_e4m3fn")).to_contain_text("become NaN")
+
+
+@pytest.mark.parametrize(("kind", "holds"), [("CSV", "log-of-zero,"), ("JSON", '"rule": "log-of-zero"')])
+def test_findings_are_saved(tab: Tab, kind: str, holds: str) -> None:
+    frame = tab.open(run="nan_softmax_log")
+    with tab.page.expect_download() as saved:
+        frame.get_by_role("button", name=f"Findings as {kind}").click()
+    assert saved.value.suggested_filename == f"nan_softmax_log-findings.{kind.lower()}"
+    assert holds in saved.value.path().read_text()
 
 
 def test_layers_show_their_four_kinds(tab: Tab) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -56,6 +57,7 @@ def _has_runs(address: str) -> bool:
     """Whether the log folder has been read: the first pass takes a moment after the port is open."""
     try:
         with urllib.request.urlopen(f"{address}data/plugin/numstab/runs", timeout=5) as answer:
-            return b'"runs": []' not in answer.read()
+            runs = json.load(answer)["runs"]
     except OSError:
         return False
+    return bool(runs) and all(session["records"] for run in runs for session in run["sessions"])

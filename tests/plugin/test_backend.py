@@ -19,6 +19,7 @@ PAGES = {
     "/op": LINK,
     "/ops": dict(run="nan_softmax_log", query="log"),
     "/map": dict(run="nan_softmax_log"),
+    "/interactions": dict(run="fp16_overflow"),
     "/layers": dict(run="nan_softmax_log"),
     "/compare": dict(run="nan_softmax_log", against="healthy"),
 }

@@ -2,7 +2,7 @@ import { Fragment } from "preact";
 import { useApp } from "../context";
 import { addressOf } from "../host/address";
 import type { Certainty, Finding, Hop } from "../model/api";
-import { plural } from "../model/format";
+import { plural, prose } from "../model/format";
 import { formatHash } from "../model/link";
 import { findingMarkdown } from "../model/markdown";
 import { CopyButton } from "./copy_button";
@@ -53,7 +53,7 @@ export function Chain({ hops }: { hops: Hop[] }) {
 function hopItem(hop: Hop) {
   return (
     <li key={`${hop.op.key}@${hop.step}`}>
-      <p>{hop.text}</p>
+      <p>{prose(hop.text)}</p>
       <small>
         <OpLink op={hop.op} step={hop.step} /> · step {hop.step}
       </small>

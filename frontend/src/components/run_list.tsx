@@ -1,4 +1,5 @@
 import type { RunInfo, Verdict } from "../model/api";
+import { prose } from "../model/format";
 import { START } from "../model/link";
 import { Icon, STATUS_SHAPE } from "./icons";
 import { Link } from "./link";
@@ -24,7 +25,7 @@ export function RunList({ runs, verdicts }: RunsProps) {
                 label={verdict ? verdict.status : "not looked at yet"}
               />
               <Link to={{ ...START, run: run.name }}>{run.name}</Link>
-              <span class="muted">{verdict?.text}</span>
+              <span class="muted">{verdict && prose(verdict.text)}</span>
             </li>
           );
         })}

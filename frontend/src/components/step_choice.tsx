@@ -1,22 +1,26 @@
 import { useApp } from "../context";
-import type { OpPage } from "../model/api";
+
+interface StepChoiceProps {
+  /** The step shown; another than the one asked for where that was not recorded. */
+  step: number;
+  asked: number;
+  /** The steps to walk through. */
+  steps: number[];
+}
 
 /** Walks through the measured steps. */
-export function StepChoice({ page }: { page: OpPage }) {
+export function StepChoice({ step, asked, steps }: StepChoiceProps) {
   const { go, source } = useApp();
-  const steps = page.trend.steps;
-  const at = nearest(steps, page.step);
+  const at = nearest(steps, step);
   const move = (index: number) => {
-    const step = steps[index];
-    if (step !== undefined) go({ step }, "replace");
+    const chosen = steps[index];
+    if (chosen !== undefined) go({ step: chosen }, "replace");
   };
-  if (!source.live || steps.length < 2) return <p class="step-choice">Step {page.step}</p>;
+  if (!source.live || steps.length < 2) return <p class="step-choice">Step {step}</p>;
   return (
     <div class="step-choice">
-      {page.asked_step !== page.step && (
-        <span class="remark-inline">
-          Step {page.asked_step} was not recorded; this is the nearest before it.
-        </span>
+      {asked !== step && (
+        <span class="remark-inline">Step {asked} was not recorded; this is the nearest before it.</span>
       )}
       <button
         type="button"
@@ -28,13 +32,13 @@ export function StepChoice({ page }: { page: OpPage }) {
         ‹
       </button>
       <label>
-        Step {page.step}
+        Step {step}
         <input
           type="range"
           min={0}
           max={steps.length - 1}
           value={at}
-          aria-valuetext={`step ${page.step}`}
+          aria-valuetext={`step ${step}`}
           onInput={(e) => move(Number(e.currentTarget.value))}
         />
       </label>

@@ -10,6 +10,7 @@ import type { RunsProps } from "./run_list";
 const TABS: { view: View; name: string }[] = [
   { view: "overview", name: "Overview" },
   { view: "map", name: "Health map" },
+  { view: "interactions", name: "Scales" },
   { view: "layers", name: "Layers" },
   { view: "compare", name: "Compare" },
 ];

@@ -2,7 +2,7 @@ import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import { useApp } from "../context";
 import { onThemeChange } from "../host/theme";
-import type { OpPage } from "../model/api";
+import type { OpPage, Outlook } from "../model/api";
 import { headroomSeries } from "../model/trend";
 import { useWidth } from "./use_width";
 
@@ -20,11 +20,7 @@ export function Trend({ page }: { page: OpPage }) {
     if (width === 0 || element === null || format === undefined) return;
     const draw = () => {
       const choose = (step: number) => go({ step }, "replace");
-      return new uPlot(
-        options(element, width, page.step, choose),
-        headroomSeries(page.trend, format),
-        element,
-      );
+      return new uPlot(options(element, width, page, choose), headroomSeries(page.trend, format), element);
     };
     let plot = draw();
     const stop = onThemeChange(document.documentElement, () => {
@@ -41,6 +37,7 @@ export function Trend({ page }: { page: OpPage }) {
   return (
     <div ref={ref}>
       <div ref={target} class="trend" role="img" aria-label={summary(page, format.max_exp)} />
+      {page.outlook && <p class="forecast">If it goes on like this, it {page.outlook.text}.</p>}
       <ul class="legend">
         <li>
           <svg width={26} height={10} aria-hidden="true">
@@ -68,7 +65,7 @@ function summary(page: OpPage, top: number): string {
 function options(
   element: HTMLElement,
   width: number,
-  step: number,
+  page: OpPage,
   pick: (step: number) => void,
 ): uPlot.Options {
   const style = getComputedStyle(element);
@@ -99,7 +96,10 @@ function options(
     ],
     hooks: {
       ready: [(plot) => plot.over.addEventListener("click", () => pickAtCursor(plot, pick))],
-      draw: [(plot) => drawLimits(plot, step, color("--error"), color("--text"))],
+      draw: [
+        (plot) => page.outlook && drawOutlook(plot, page.outlook, color("--error")),
+        (plot) => drawLimits(plot, page.step, color("--error"), color("--text")),
+      ],
     },
   };
 }
@@ -107,6 +107,31 @@ function options(
 function pickAtCursor(plot: uPlot, pick: (step: number) => void): void {
   const step = plot.data[0][plot.cursor.idx ?? -1];
   if (step !== undefined) pick(step);
+}
+
+/** From the last record down to no headroom: soonest, likeliest and latest. */
+function drawOutlook(plot: uPlot, outlook: Outlook, color: string): void {
+  const { ctx } = plot;
+  const x = (step: number) => plot.valToPos(step, "x", true);
+  const zero = plot.valToPos(0, "y", true);
+  const start: [number, number] = [x(outlook.step), plot.valToPos(outlook.bits, "y", true)];
+  ctx.save();
+  ctx.fillStyle = color;
+  ctx.globalAlpha = 0.15;
+  ctx.beginPath();
+  ctx.moveTo(...start);
+  ctx.lineTo(x(outlook.step + outlook.low), zero);
+  ctx.lineTo(x(outlook.step + outlook.high), zero);
+  ctx.fill();
+  ctx.globalAlpha = 1;
+  ctx.strokeStyle = color;
+  ctx.lineWidth = devicePixelRatio * 1.5;
+  ctx.setLineDash([6 * devicePixelRatio, 4 * devicePixelRatio]);
+  ctx.beginPath();
+  ctx.moveTo(...start);
+  ctx.lineTo(x(outlook.step + outlook.steps), zero);
+  ctx.stroke();
+  ctx.restore();
 }
 
 /** The line no headroom is left below, and the step the page shows. */

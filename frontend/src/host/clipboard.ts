@@ -29,12 +29,3 @@ function copyBySelection(text: string): boolean {
   if (before instanceof HTMLElement) before.focus();
   return copied;
 }
-
-/** Offers text as a file to save. */
-export function download(name: string, type: string, text: string): void {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type }));
-  link.download = name;
-  link.click();
-  URL.revokeObjectURL(link.href);
-}

@@ -151,6 +151,43 @@ export interface Trend {
   marks: number[];
 }
 
+/** When a tensor overflows if it goes on as lately; counted in steps from `step`, where `bits` were left. */
+export interface Outlook {
+  step: number;
+  bits: number;
+  steps: number;
+  low: number;
+  high: number;
+  text: string;
+}
+
+/** What a gap between operands did, or can do, to the result. */
+export type Effect = "absorbed" | "cancelled" | "vanishes" | "overflows" | "none";
+
+export interface Interaction {
+  op: OpRef;
+  operands: [Tensor, Tensor];
+  gap: Num;
+  effect: Effect;
+  certainty: Certainty;
+  affected: Num;
+  reaches: boolean;
+  text: string;
+}
+
+export interface Interactions {
+  run: string;
+  session: string;
+  step: number;
+  asked_step: number;
+  steps: number[];
+  counts: { effect: Effect; certainty: Certainty; count: number }[];
+  total: number;
+  first: number;
+  formats: Record<string, FloatFormat>;
+  interactions: Interaction[];
+}
+
 /** shares is base64 of uint8 [steps, bins]. */
 export interface HistogramOverSteps {
   steps: number[];
@@ -183,6 +220,8 @@ export interface OpPage {
   consumers_total: number;
   formats: Record<string, FloatFormat>;
   trend: Trend;
+  outlook: Outlook | null;
+  interaction: { effect: Effect; certainty: Certainty; text: string } | null;
   histogram: HistogramOverSteps | null;
   findings: Finding[];
 }

@@ -79,3 +79,8 @@ export function stepRange(first: number, last: number): string {
 export function overflowRoom(maxExp: number, format: FloatFormat): string {
   return `${plural(format.max_exp - maxExp, "bit")} below overflow`;
 }
+
+/** A sentence of the analysis with its powers of two set as such: "2^-13" becomes 2⁻¹³. */
+export function prose(text: string): string {
+  return text.replace(/\b2\^(-?\d+)/g, (_, exponent: string) => power(Number(exponent)));
+}

@@ -42,7 +42,8 @@ export function fits(kind: LayerKind, format: FloatFormat | undefined): string {
   if (format === undefined || kind.highest === null || kind.lowest === null) return "–";
   if (kind.dtypes.length === 1 && kind.dtypes[0] === format.name) return "is its format";
   if (kind.highest > format.max_exp) return `overflows by ${plural(kind.highest - format.max_exp, "bit")}`;
-  if (kind.highest < format.min_exp) return "would vanish";
-  if (kind.lowest < format.min_exp) return "smallest values would be lost";
+  if (kind.highest < format.min_exp) return "vanishes";
+  if (kind.lowest < format.min_subnormal_exp) return "smallest become 0";
+  if (kind.lowest < format.min_exp) return "smallest lose precision";
   return "fits";
 }

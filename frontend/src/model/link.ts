@@ -1,6 +1,6 @@
 /** The state of the tab as it stands in the address: #numstab&p.numstab.run=...&p.numstab.op=... */
 
-export const VIEWS = ["overview", "op", "map", "layers", "compare"] as const;
+export const VIEWS = ["overview", "op", "map", "interactions", "layers", "compare"] as const;
 export type View = (typeof VIEWS)[number];
 
 export interface State {

@@ -93,12 +93,6 @@ export function scaleGap(a: Measure | null, b: Measure | null): number | null {
   return Math.abs(a.max_exp - b.max_exp);
 }
 
-/** How a tensor's range sits in a format it is not in: bits short (positive) or spare (negative). */
-export function whatIf(measure: Measure, format: FloatFormat): { over: number; under: number } | null {
-  if (measure.max_exp === null || measure.min_exp === null) return null;
-  return { over: measure.max_exp - format.max_exp, under: format.min_exp - measure.min_exp };
-}
-
 /** Path of 45 degree lines that fill a rectangle: a hatch without pattern ids, which a <base href> breaks. */
 export function hatch(x: number, y: number, width: number, height: number, spacing = 5): string {
   let path = "";

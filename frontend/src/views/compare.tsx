@@ -5,7 +5,7 @@ import { RangeBar } from "../components/range_bar";
 import { EmptyState, Failure, Waiting } from "../components/states";
 import { useAnswer, useApp } from "../context";
 import type { ComparedOp, Comparison, RunInfo } from "../model/api";
-import { plural } from "../model/format";
+import { plural, prose } from "../model/format";
 import { dataDomain } from "../model/ruler";
 
 const BAR = 200;
@@ -65,7 +65,7 @@ function Compared() {
           <li key={name}>
             <Icon shape={STATUS_SHAPE[verdict.status]} label={verdict.status} />
             <p>
-              <b>{name}</b> {verdict.text}
+              <b>{name}</b> {prose(verdict.text)}
             </p>
           </li>
         ))}

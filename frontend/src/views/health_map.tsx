@@ -216,7 +216,7 @@ function MapLabels({ map, layout }: { map: HealthMap; layout: MapLayout }) {
       {map.rows.map((row, i) => (
         <li key={row.first} class="map-label" style={box({ top: layout.tops[i] ?? 0 })} title={rowName(row)}>
           {row.op ? row.op.op_type : row.group}
-          {row.op && <span class="muted"> {row.op.name.split("/").pop()}</span>}
+          {row.op && <span class="muted"> {row.op.variable || row.op.name.split("/").pop()}</span>}
         </li>
       ))}
     </ol>

@@ -1,4 +1,5 @@
 import { PageTitle } from "../components/page_title";
+import { firstOf, Paging } from "../components/paging";
 import { EmptyState, Failure, Waiting } from "../components/states";
 import { useWidth } from "../components/use_width";
 import { useAnswer, useApp } from "../context";
@@ -9,15 +10,16 @@ import type { Domain } from "../model/ruler";
 
 const CHART_HEIGHT = 120;
 const AXIS = 46;
+/** Layers the server hands out at once. */
+const PAGE = 24;
 
 /** Activations, gradients, weights and updates of each layer on one exponent axis. */
 export function LayersView() {
   const { state } = useApp();
-  const first = Number(/^\d{1,9}$/.exec(state.filters.first ?? "")?.[0] ?? 0);
   const { value, error } = useAnswer<Layers>("layers", {
     run: state.run,
     session: state.session,
-    first: first || null,
+    first: firstOf(state.filters),
   });
   if (error) return <Failure error={error} />;
   if (value === null) return <Waiting what="Collecting the layers" />;
@@ -52,7 +54,7 @@ export function LayersView() {
           <LayerCard key={layer.name} layers={value} layer={layer} domain={domain} />
         ))}
       </div>
-      <Pages layers={value} />
+      <Paging what="Layers" first={value.first} shown={value.layers.length} total={value.total} size={PAGE} />
     </>
   );
 }
@@ -148,28 +150,5 @@ function LayerChart({ kinds, domain, width, steps }: LayerChartProps) {
         step {steps.at(-1)}
       </text>
     </svg>
-  );
-}
-
-function Pages({ layers }: { layers: Layers }) {
-  const { go } = useApp();
-  const end = layers.first + layers.layers.length;
-  if (layers.total <= layers.layers.length) return null;
-  const page = (first: number) => go({ filters: { first: String(Math.max(0, first)) } });
-  return (
-    <nav class="pages" aria-label="More layers">
-      <button
-        type="button"
-        class="button"
-        disabled={layers.first === 0}
-        onClick={() => page(layers.first - 24)}
-      >
-        Previous
-      </button>
-      Layers {layers.first + 1}–{end} of {layers.total}
-      <button type="button" class="button" disabled={end >= layers.total} onClick={() => page(end)}>
-        Next
-      </button>
-    </nav>
   );
 }

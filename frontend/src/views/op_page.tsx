@@ -10,9 +10,10 @@ import { Stack } from "../components/source_line";
 import { Failure, Waiting } from "../components/states";
 import { StepChoice } from "../components/step_choice";
 import { Trend } from "../components/trend";
+import { WhatIf } from "../components/what_if";
 import { useAnswer, useApp } from "../context";
 import type { Finding, OpPage } from "../model/api";
-import { shape, stepRange } from "../model/format";
+import { prose, shape, stepRange } from "../model/format";
 
 /** Everything about one op at one step. */
 export function OpPageView() {
@@ -31,10 +32,16 @@ export function OpPageView() {
       <section class="card" aria-labelledby="ruler-title">
         <header class="card-head">
           <h2 id="ruler-title">Operands and result</h2>
-          <StepChoice page={value} />
+          <StepChoice step={value.step} asked={value.asked_step} steps={value.trend.steps} />
         </header>
         <Ruler page={value} />
+        {value.interaction && (
+          <p class="interaction">
+            {prose(value.interaction.text)} <CertaintyTag certainty={value.interaction.certainty} />
+          </p>
+        )}
         <RulerLegend />
+        <WhatIf page={value} />
         <NumbersTable page={value} />
       </section>
       {value.findings.map((finding) => (
@@ -94,9 +101,10 @@ function OpFinding({ finding }: { finding: Finding }) {
         <div>
           <h2>{finding.title}</h2>
           <p>
-            {finding.summary} <span class="muted">({stepRange(finding.first_step, finding.last_step)})</span>
+            {prose(finding.summary)}{" "}
+            <span class="muted">({stepRange(finding.first_step, finding.last_step)})</span>
           </p>
-          {finding.forecast && <p class="forecast">{finding.forecast}</p>}
+          {finding.forecast && <p class="forecast">{prose(finding.forecast)}</p>}
         </div>
         <CertaintyTag certainty={finding.certainty} />
         <span class="finding-tools">

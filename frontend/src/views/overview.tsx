@@ -7,8 +7,10 @@ import { RunList, type RunsProps } from "../components/run_list";
 import { SourceLine } from "../components/source_line";
 import { EmptyState, Failure, Waiting } from "../components/states";
 import { useAnswer, useApp } from "../context";
+import { download } from "../host/download";
 import type { Finding, Overview, Verdict } from "../model/api";
-import { baseName, count, plural, stepRange } from "../model/format";
+import { findingsCsv } from "../model/csv";
+import { baseName, count, plural, prose, stepRange } from "../model/format";
 
 /** The first look: how the run is doing, what is wrong, why, and how to mend it, without a click. */
 export function OverviewView({ runs, verdicts }: RunsProps) {
@@ -56,7 +58,7 @@ function Banner({ verdict }: { verdict: Verdict }) {
       <Icon shape={STATUS_SHAPE[verdict.status]} size={36} />
       <div>
         <PageTitle id="verdict">{HEADLINE[verdict.status](verdict)}</PageTitle>
-        <p>{verdict.text}</p>
+        <p>{prose(verdict.text)}</p>
       </div>
     </section>
   );
@@ -133,7 +135,7 @@ function MainFinding({ finding }: { finding: Finding }) {
           <CopyMarkdown finding={finding} />
         </span>
       </header>
-      {finding.forecast && <p class="forecast">{finding.forecast}</p>}
+      {finding.forecast && <p class="forecast">{prose(finding.forecast)}</p>}
       <FindingBody finding={finding} />
       <EvidenceRuler finding={finding} />
     </article>
@@ -186,9 +188,7 @@ function OtherFindings({ findings }: { findings: Finding[] }) {
                 </span>
                 <span class="finding-when">{stepRange(finding.first_step, finding.last_step)}</span>
               </summary>
-              <p class="finding-summary">
-                {finding.summary} {finding.forecast}
-              </p>
+              <p class="finding-summary">{prose(`${finding.summary} ${finding.forecast}`)}</p>
               <FindingBody finding={finding} />
               <p class="finding-tools">
                 <Link class="button" to={opState(finding.op, finding.first_step)}>
@@ -206,11 +206,33 @@ function OtherFindings({ findings }: { findings: Finding[] }) {
 
 function Facts({ overview }: { overview: Overview }) {
   const { session } = overview;
+  const save = (extension: string, type: string, text: string) =>
+    download(`${overview.run.replace(/[^\w.-]+/g, "-")}-findings.${extension}`, type, text);
   return (
-    <footer class="facts muted">
-      {plural(session.records, "recorded step")} ({session.first_step}–{session.last_step}),{" "}
-      {count(overview.slots)} tensors in {plural(overview.groups, "group")}, computed in{" "}
-      {overview.formats.join(", ")}.
+    <footer class="facts">
+      <p class="muted">
+        {plural(session.records, "recorded step")} ({session.first_step}–{session.last_step}),{" "}
+        {count(overview.slots)} tensors in {plural(overview.groups, "group")}, computed in{" "}
+        {overview.formats.join(", ")}.
+      </p>
+      {overview.findings.length > 0 && (
+        <p class="finding-tools">
+          <button
+            type="button"
+            class="button"
+            onClick={() => save("csv", "text/csv", findingsCsv(overview.findings))}
+          >
+            Findings as CSV
+          </button>
+          <button
+            type="button"
+            class="button"
+            onClick={() => save("json", "application/json", JSON.stringify(overview, null, 2))}
+          >
+            Findings as JSON
+          </button>
+        </p>
+      )}
     </footer>
   );
 }
