@@ -22,9 +22,9 @@ GUARDS = ("clip", "add", "mul", "move", "cast", "select", "neg")
 def lost_bits(o: Ops) -> Floats:
     """Leading bits that every element of a sum has lost, float64 [n].
 
-    A result of zeros alone has lost all of them.
+    A result of zeros alone has lost all of them, unless the operands are zeros already.
     """
-    all_zero = o.out.exact & (o.out.zero == o.out.size)
+    all_zero = o.out.exact & (o.out.zero == o.out.size) & (o.x.nonzero > 0) & (o.y.nonzero > 0)
     return np.where(all_zero, o.precision, bounds.lost_bits(o.x.lower_exp, o.y.lower_exp, o.out.upper_exp))
 
 

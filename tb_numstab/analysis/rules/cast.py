@@ -13,7 +13,7 @@ from tb_numstab.schema.ops import Role
 LOST = 0.1
 """Share of underflown elements from which gradients count as lost."""
 
-UNUSED_BITS = 16
+UNUSED_BITS = 20
 """Bits that a loss scale could still shift a gradient up by before its largest element overflows."""
 
 
@@ -35,7 +35,7 @@ RULES = (
         families=("cast",),
         when=_gradients_underflow,
         precondition="in three records on end a Cast of a gradient turns at least 10 % of its non-zero elements into 0 "
-        "or subnormal numbers, while its largest element leaves 16 bits or more to overflow",
+        "or subnormal numbers, while its largest element leaves 20 bits or more to overflow",
         explain="{op} to {f.name} left {out.underflow:,.0f} of {x.size:,.0f} gradient elements 0 or subnormal: the "
         "largest is {x.magnitude:.2g}, normal numbers begin at {f.min_normal:.2g}.",
         fix=Fix(

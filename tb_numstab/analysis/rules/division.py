@@ -18,13 +18,13 @@ _FIX = Fix(
 
 
 def _inert_epsilon(o: Ops) -> Mask:
-    """A literal zero is added to a value that is then divided by."""
+    """A literal zero is added to a value that is then divided by, in a format too narrow for usual epsilons."""
     g = o.graph
     dividers = g.as_mask(g.y[g.members("div")]) | g.as_mask(g.x[g.members("reciprocal", "rsqrt", "log")])
     literal = g.role(Role.CONSTANT)
     x_is_zero = literal[g.x[o.slots]] & (g.x[o.slots] >= 0) & (o.x.zero == o.x.size)
     y_is_zero = literal[g.y[o.slots]] & (g.y[o.slots] >= 0) & (o.y.zero == o.y.size)
-    return np.asarray(o.among(dividers) & (x_is_zero | y_is_zero))
+    return np.asarray((o.max_exp < 100) & o.among(dividers) & (x_is_zero | y_is_zero))
 
 
 RULES = (
@@ -67,8 +67,8 @@ RULES = (
         title="Epsilon is zero in this format",
         families=("add",),
         when=_inert_epsilon,
-        precondition="a literal that is exactly 0 is added to a value that is then a denominator, or the argument "
-        "of Rsqrt or Log",
+        precondition="in float16 or narrower a literal that is exactly 0 is added to a value that is then a "
+        "denominator, or the argument of Rsqrt or Log",
         explain="{op} guards a denominator with a constant that is 0 in {f.name}: the smallest {f.name} is "
         "{f.min_subnormal:.2g}.",
         fix=Fix("Use an epsilon the format can hold.", "m / (tf.sqrt(v) + 1e-8)", "m / (tf.sqrt(v) + 1e-4)"),

@@ -21,11 +21,13 @@ def _bits(o: Ops) -> Floats:
 def _large(o: Ops) -> Mask:
     """Beyond what healthy tensors of the format hold: half the way from 1 to the top in float16, 2^16 else.
 
-    Gradients in float16 are left to the loss scale, which drives them to the limit on purpose.
+    Gradients in float16 are left to the loss scale, which drives them to the limit on purpose; so are
+    variables that are not trained, such as that scale.
     """
+    state = o.among(o.graph.role(Role.VARIABLE, Role.UPDATE) & ~o.graph.trainable)
     scaled = o.among(o.graph.role(Role.GRADIENT, Role.OPTIMIZER)) & (o.max_exp < 16)
     computed = ~o.among(o.graph.role(Role.CONSTANT, Role.INPUT))
-    return np.asarray(computed & ~scaled & (o.out.max_exp >= np.minimum(16, o.max_exp / 2)))
+    return np.asarray(computed & ~scaled & ~state & (o.out.max_exp >= np.minimum(16, o.max_exp / 2)))
 
 
 def _exp_limit(o: Ops) -> Floats:
