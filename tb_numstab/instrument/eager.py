@@ -15,11 +15,13 @@ from tensorflow.python.ops import gen_resource_variable_ops
 
 from tb_numstab.instrument.collector import Collector, Rows
 from tb_numstab.instrument.counters import LAYOUTS, measure
-from tb_numstab.instrument.op_types import ALIASES, READS, is_measured, is_update
+from tb_numstab.instrument.op_types import ALIASES, READS, UNPACKING, is_measured, is_update
 from tb_numstab.instrument.operands import count_events, count_update, counts_events
 from tb_numstab.instrument.recorder import Recorder
 from tb_numstab.schema.columns import Row
 from tb_numstab.schema.ops import OpSite, Role
+
+_DELTAS = {"AssignSubVariableOp": np.subtract, "AssignAddVariableOp": np.add}
 
 
 class EagerRecorder(Recorder):
@@ -44,6 +46,7 @@ class EagerRecorder(Recorder):
         self._consumed: set[int] = set()
         self._scalars: dict[int, int] = {}  # tensor id -> slot
         self._values: dict[int, Any] = {}  # handle id -> the variable's last known value
+        self._unmade: list[Any] = []  # tensors from outside the step
         self._collector = Collector()
 
     @contextmanager
@@ -88,8 +91,8 @@ class EagerRecorder(Recorder):
     def record(
         self, op_type: str, inputs: Sequence[Any], outputs: Sequence[Any], op_name: str | None, graph: Any
     ) -> None:
-        if self._paused or graph is not None or op_def_registry.get(op_type) is None:
-            return  # calls of functions are not ops
+        if self._paused or graph is not None or op_def_registry.get(op_type) is None or op_type in UNPACKING:
+            return  # calls of functions are not ops, nor is unpacking what one returned
         self._consumed.update(i._id for i in inputs)
         if op_type in ALIASES:
             for source, tensor in zip(inputs, outputs, strict=False):
@@ -130,6 +133,7 @@ class EagerRecorder(Recorder):
         site = self.describe("Placeholder", "input", ())
         site = dataclasses.replace(site, role=Role.INPUT, gradient_of=-1)
         self._collector.add(self._place(site, tensor), row, histogram)
+        self._unmade.append(tensor)
 
     def _add_update(self, op_type: str, inputs: Sequence[Any]) -> None:
         handle = inputs[0]
@@ -141,6 +145,8 @@ class EagerRecorder(Recorder):
         with record.stop_recording():
             new = gen_resource_variable_ops.read_variable_op(handle, delta.dtype)
         old = self._values.get(id(handle))
+        if old is None and op_type in _DELTAS:
+            old = self._find_old_value(op_type, handle, new, delta)
         links = (-1 if old is None else self.slot_of(old), self.slot_of(delta))
         site = self._of_variable(self.describe(op_type, op_type, [delta]), handle, Role.UPDATE)
         array = _host(new)
@@ -149,6 +155,19 @@ class EagerRecorder(Recorder):
             count_update(op_type, row, array, [_host(old), _host(delta)])
         self._collector.add(self._place(dataclasses.replace(site, inputs=links), new), row, histogram)
         self._values[id(handle)] = new
+
+    def _find_old_value(self, op_type: str, handle: Any, new: Any, delta: Any) -> Any:
+        """The tensor this step read from a variable: TensorFlow's fast path reads without an op.
+
+        It is the one from outside the step that the delta turns into the new value, bit for bit.
+        """
+        for tensor in self._unmade:
+            if tensor.dtype == new.dtype and tensor.shape == new.shape == delta.shape:
+                if _DELTAS[op_type](_host(tensor), _host(delta)).tobytes() == _host(new).tobytes():
+                    slot = self.slot_of(tensor)
+                    self.sites[slot] = self._of_variable(self.sites[slot], handle, Role.VARIABLE)
+                    return tensor
+        return None
 
     # ---- stable slots
 

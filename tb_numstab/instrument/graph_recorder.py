@@ -19,6 +19,7 @@ from tb_numstab.instrument.op_types import (
     CALLS,
     HOST_CODE,
     LEGACY_RANDOM,
+    PACKING,
     READS,
     SAFE_RESOURCE_READS,
     is_measured,
@@ -50,6 +51,7 @@ class GraphRecorder(Recorder):
         self._handles: dict[int, int] = {}  # slot -> handle
         self._parameters: dict[int, list[tuple[int, int, Any]]] = {}  # graph -> (slot, position, placeholder)
         self._graphs: dict[str, Any] = {}
+        self._packed: dict[int | None, Sequence[Any]] = {}  # optional's id -> the tensors in it
 
     # ---- the trace
 
@@ -73,6 +75,7 @@ class GraphRecorder(Recorder):
 
     def _mark_returned(self, result: Any) -> None:
         for tensor in tf.nest.flatten(result, expand_composites=True):
+            self._mark_returned(self._packed.get(getattr(tensor, "_id", None), ()))
             if isinstance(tensor, tf.Variable):
                 slot = self._updates.get(id(tensor.handle), [-1])[-1]
             else:
@@ -93,6 +96,8 @@ class GraphRecorder(Recorder):
             for source, tensor in zip(inputs, outputs, strict=False):
                 if self.slot_of(source) >= 0:
                     self.alias(tensor, self.slot_of(source))
+        elif op_type in PACKING:
+            self._packed[outputs[0]._id] = inputs
         elif op_type == "Const":
             self._add_constant(outputs[0], op_name or "")
         elif op_type in READS:

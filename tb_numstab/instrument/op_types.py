@@ -20,6 +20,11 @@ CALLS = frozenset(
 
 LOOPS = frozenset({"While", "StatelessWhile"})
 
+PACKING = frozenset({"OptionalFromValue"})
+"""Wraps what a function returns: Keras's train function hands its logs out like this."""
+
+UNPACKING = frozenset({"OptionalGetValue"})
+
 READS = frozenset({"ReadVariableOp"})
 
 ASSIGNS = frozenset({"AssignVariableOp", "AssignSubVariableOp", "AssignAddVariableOp"})
