@@ -69,6 +69,8 @@ class GraphRecorder(Recorder):
     def _add_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         where = self.describe("Placeholder", "argument", ())
         for index, tensor in enumerate(tf.nest.flatten((args, kwargs), expand_composites=True)):
+            if isinstance(tensor, tf.Variable):
+                continue  # its reads are measured
             if tf.is_tensor(tensor) and is_measured(tensor.dtype.name):
                 site = dataclasses.replace(where, name=f"argument_{index}", role=Role.INPUT)
                 self._measure(tensor, site, self._top)

@@ -156,14 +156,13 @@ class Guard:
         return measurements
 
     def _measure(self, call: Call, state: Handles, number: int | None) -> list[Measurement]:
-        args, kwargs = iterators.opened(call.args, call.kwargs)
         twin = twin_of(call.function)
         try:
-            trace = twin.trace(args, kwargs)
+            trace = twin.trace(*call.arguments())
         except CannotShadow:
             return []
         call.restore(state)
-        rows = twin.run(trace, args, kwargs, stand_ins=state)
+        rows = twin.run(trace, call.arguments, stand_ins=state)
         return [Measurement(trace.sites, rows, trace.notes, kind="replay", step=number)]
 
     def _forget(self) -> None:

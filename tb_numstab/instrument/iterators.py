@@ -36,10 +36,11 @@ class _Tap:
         _open.add(self)
 
     def for_measuring(self) -> Any:
-        """An iterator whose elements the training run gets as well."""
+        """An iterator whose elements the training run gets as well; each begins at the same one."""
         return as_iterator(self._measuring(), self.spec)
 
     def _measuring(self) -> Iterator[Any]:
+        yield from tuple(self._ahead)
         for element in self._source:
             self._ahead.append(element)
             yield element

@@ -39,6 +39,10 @@ class Call:
     read_only: list[tuple[int, Any]]  # (handle id, value) of small variables the function does not write
     snapshot: Shadow | None  # the state before the call, where it cannot be rolled forward
 
+    def arguments(self) -> iterators.Arguments:
+        """Its arguments, with iterators that yield what the call pulled."""
+        return iterators.opened(self.args, self.kwargs)
+
     def restore(self, state: Handles) -> None:
         """Brings small variables that the training changed by other means to their values of then."""
         for key, value in self.read_only:
@@ -47,7 +51,7 @@ class Call:
 
     def run(self, state: Handles) -> list[Any]:
         """Runs the call again as the training did, changing only ``state``; returns its flat outputs."""
-        args, kwargs = iterators.opened(self.args, self.kwargs)
+        args, kwargs = self.arguments()
         concrete = concrete_of(self.function, args, kwargs)
         self.restore(state)
         with record.stop_recording():

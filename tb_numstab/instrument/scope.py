@@ -125,8 +125,8 @@ class SurveyScope(StepScope):
                     function.get_concrete_function(*args, **kwargs)  # creates its variables, as its first call would
                 twin = twin_of(function)
                 trace = twin.trace(args, kwargs)
-                shadow, real = iterators.for_measuring(args, kwargs), iterators.for_training(args, kwargs)
-                rows = twin.run(trace, *shadow)
+                real = iterators.for_training(args, kwargs)
+                rows = twin.run(trace, lambda: iterators.for_measuring(args, kwargs))
             self.measurements.append(Measurement(trace.sites, rows, trace.notes))
         except CannotShadow as reason:
             name = getattr(function, "_name", "a function")

@@ -21,6 +21,7 @@ from tensorflow.python.eager.polymorphic_function import autograph_util, functio
 
 from tb_numstab.instrument.collector import Collector, Rows
 from tb_numstab.instrument.graph_recorder import GraphRecorder
+from tb_numstab.instrument.iterators import Arguments
 from tb_numstab.instrument.shadow import Shadow, replaced
 from tb_numstab.schema.ops import OpSite, Role
 
@@ -139,27 +140,23 @@ class Twin:
             self.trained |= recorder.written_variables(trainable=False)
 
     def run(
-        self,
-        trace: Trace,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        stand_ins: Mapping[int, Any] | None = None,
+        self, trace: Trace, arguments: Callable[[], Arguments], stand_ins: Mapping[int, Any] | None = None
     ) -> Rows:
         """Measures one step on copies of the variables.
 
         Args:
           trace: from ``trace`` with the same arguments.
-          args: positional arguments of the step.
-          kwargs: its keyword arguments.
+          arguments: gives the step's arguments, each time with iterators at the step's own elements.
           stand_ins: variables to start from instead of the real ones, by id of the real one's handle.
         """
-        inputs = flat_inputs(trace.concrete, args, kwargs)
-        shadow = Shadow(inputs, stand_ins)
-        rows = self._run(trace, inputs, shadow, exact=False)
+        first = arguments()
+        shadow = Shadow(flat_inputs(trace.concrete, *first), stand_ins)
+        rows = self._run(trace, first, shadow, exact=False)
         # Where gradients or updates went bad, estimates will not do: the state is still there to run it again.
-        return self._run(trace, inputs, shadow, exact=True) if _went_bad(trace.sites, rows) else rows
+        return self._run(trace, arguments(), shadow, exact=True) if _went_bad(trace.sites, rows) else rows
 
-    def _run(self, trace: Trace, inputs: list[Any], shadow: Shadow, exact: bool) -> Rows:
+    def _run(self, trace: Trace, arguments: Arguments, shadow: Shadow, exact: bool) -> Rows:
+        inputs = flat_inputs(trace.concrete, *arguments)
         collector = self._collector = Collector(exact=exact, old_values=shadow.host_values())
         with record.stop_recording():
             call_concrete(trace.concrete, inputs, shadow.variables())

@@ -1,0 +1,389 @@
+"""Custom loops around tf.functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tests.instrument.kinds import ROWS, WIDTH, Kind, Watching, batch, descend, run
+
+
+def tf_function(watching: Watching) -> Sequence[Any]:
+    w = tf.Variable(tf.ones([WIDTH]))
+
+    @tf.function
+    def step(x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
+        descend(tape, loss, w)
+        return loss
+
+    run(watching, step)
+    return [w]
+
+
+def nested(watching: Watching) -> Sequence[Any]:
+    w = tf.Variable(tf.ones([WIDTH]))
+
+    @tf.function
+    def model(x: Any) -> Any:
+        return tf.math.log(tf.reduce_sum(x * w, 1))  # origin
+
+    @tf.function
+    def step(x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(model(x))
+        descend(tape, loss, w)
+        return loss
+
+    run(watching, step)
+    return [w]
+
+
+def traced_before(watching: Watching) -> Sequence[Any]:
+    w = tf.Variable(tf.ones([WIDTH]))
+
+    @tf.function
+    def step(x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
+        descend(tape, loss, w)
+        return loss
+
+    step(tf.constant(batch(0)))
+    run(watching, step)
+    return [w]
+
+
+def new_shapes(watching: Watching) -> Sequence[Any]:
+    w = tf.Variable(tf.ones([WIDTH]))
+
+    @tf.function
+    def step(x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
+        descend(tape, loss, w)
+        return loss
+
+    run(watching, step, lambda i: [tf.constant(batch(i, rows=4 + i))])
+    return [w]
+
+
+def reduce_retracing(watching: Watching) -> Sequence[Any]:
+    w = tf.Variable(tf.ones([WIDTH]))
+
+    @tf.function(reduce_retracing=True)
+    def step(x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
+        descend(tape, loss, w)
+        return loss
+
+    run(watching, step, lambda i: [tf.constant(batch(i, rows=4 + i))])
+    return [w]
+
+
+def input_signature(watching: Watching) -> Sequence[Any]:
+    w = tf.Variable(tf.ones([WIDTH]))
+
+    @tf.function(input_signature=[tf.TensorSpec(None, tf.float32)])
+    def step(x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
+        descend(tape, loss, w)
+        return loss
+
+    run(watching, step, lambda i: [batch(i, rows=4 + i)])
+    return [w]
+
+
+def jit_compiled(watching: Watching) -> Sequence[Any]:
+    w = tf.Variable(tf.ones([WIDTH]))
+
+    @tf.function(jit_compile=True)
+    def step(x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
+        descend(tape, loss, w)
+        return loss
+
+    run(watching, step)
+    return [w]
+
+
+def jit_forbidden(watching: Watching) -> Sequence[Any]:
+    w = tf.Variable(tf.ones([WIDTH]))
+
+    @tf.function(jit_compile=False)
+    def step(x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
+        descend(tape, loss, w)
+        return loss
+
+    run(watching, step)
+    return [w]
+
+
+def module(watching: Watching) -> Sequence[Any]:
+    class Model(tf.Module):
+        def __init__(self) -> None:
+            self.w = tf.Variable(tf.ones([WIDTH]))
+
+        @tf.function
+        def __call__(self, x: Any) -> Any:
+            return tf.math.log(tf.reduce_sum(x * self.w, 1))  # origin
+
+        @tf.function
+        def train(self, x: Any) -> Any:
+            with tf.GradientTape() as tape:
+                loss = -tf.reduce_mean(self(x))
+            descend(tape, loss, *self.trainable_variables)
+            return loss
+
+    model = Model()
+    run(watching, model.train)
+    return model.variables
+
+
+def accumulation(watching: Watching) -> Sequence[Any]:
+    """Gradients are summed over two calls, then applied by another function."""
+    w = tf.Variable(tf.ones([WIDTH]))
+    total = tf.Variable(tf.zeros([WIDTH]), trainable=False)
+
+    @tf.function
+    def accumulate(x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
+        total.assign_add(tape.gradient(loss, w))
+        return loss
+
+    @tf.function
+    def apply() -> None:
+        w.assign_sub(0.01 * total)
+        total.assign(tf.zeros_like(total))
+
+    def step(x: Any) -> None:
+        for part in tf.split(x, 2):
+            accumulate(part)
+        apply()
+
+    run(watching, step)
+    return [w, total]
+
+
+def custom_gradient(watching: Watching) -> Sequence[Any]:
+    w = tf.Variable(tf.ones([WIDTH]))
+
+    @tf.custom_gradient
+    def score(p: Any) -> Any:
+        def backward(upstream: Any) -> Any:
+            return upstream / p  # origin
+
+        return tf.math.log(tf.maximum(p, 1e-6)), backward
+
+    @tf.function
+    def step(x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(score(tf.reduce_sum(x * w, 1)))
+        descend(tape, loss, w)
+        return loss
+
+    run(watching, step)
+    return [w]
+
+
+def recompute_grad(watching: Watching) -> Sequence[Any]:
+    w = tf.Variable(tf.ones([WIDTH]))
+
+    @tf.recompute_grad
+    def model(x: Any) -> Any:
+        return tf.math.log(tf.reduce_sum(x * w, 1))  # origin
+
+    @tf.function
+    def step(x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(model(x))
+        descend(tape, loss, w)
+        return loss
+
+    run(watching, step)
+    return [w]
+
+
+def ragged(watching: Watching) -> Sequence[Any]:
+    w = tf.Variable(1.0)
+
+    @tf.function
+    def step(x: tf.RaggedTensor) -> Any:
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
+        descend(tape, loss, w)
+        return loss
+
+    lengths = [1 + i % WIDTH for i in range(ROWS)]
+    run(watching, step, lambda i: [tf.RaggedTensor.from_tensor(batch(i), lengths=lengths)])
+    return [w]
+
+
+def sparse(watching: Watching) -> Sequence[Any]:
+    """An embedding: its gradient is an IndexedSlices, its update a scatter."""
+    table = tf.Variable(tf.ones([ROWS, WIDTH]))
+
+    @tf.function
+    def step(x: Any, rows: Any) -> Any:
+        with tf.GradientTape() as tape:
+            p = tf.reduce_sum(x * tf.nn.embedding_lookup(table, rows), 1)
+            loss = -tf.reduce_mean(tf.math.log(p))  # origin
+        gradient = tape.gradient(loss, table)
+        table.scatter_sub(tf.IndexedSlices(0.01 * gradient.values, gradient.indices))
+        return loss
+
+    run(watching, step, lambda i: [tf.constant(batch(i)), tf.constant([0, 1, 2, 3, 3, 2, 1, 0])])
+    return [table]
+
+
+def gan(watching: Watching) -> Sequence[Any]:
+    """Two functions a step, which update different variables."""
+    generator, critic = tf.Variable(tf.ones([WIDTH])), tf.Variable(tf.ones([WIDTH]))
+
+    @tf.function
+    def train_critic(x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(tf.tanh(x * critic))
+        descend(tape, loss, critic)
+        return loss
+
+    @tf.function
+    def train_generator(x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * generator * critic, 1)))  # origin
+        descend(tape, loss, generator)
+        return loss
+
+    def step(x: Any) -> None:
+        train_critic(x)
+        train_generator(x)
+
+    run(watching, step)
+    return [generator, critic]
+
+
+def learning_rate_changed(watching: Watching) -> Sequence[Any]:
+    w, rate = tf.Variable(tf.ones([WIDTH])), tf.Variable(0.01, trainable=False)
+
+    @tf.function
+    def step(x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
+        w.assign_sub(rate * tape.gradient(loss, w))
+        return loss
+
+    def arguments(i: int) -> Sequence[Any]:
+        rate.assign(0.01 / (i + 1))
+        return [tf.constant(batch(i))]
+
+    run(watching, step, arguments)
+    return [w]
+
+
+def buffer_used_again(watching: Watching) -> Sequence[Any]:
+    w, buffer = tf.Variable(tf.ones([WIDTH])), np.empty([ROWS, WIDTH], np.float32)
+
+    @tf.function
+    def step(x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
+        descend(tape, loss, w)
+        return loss
+
+    def arguments(i: int) -> Sequence[Any]:
+        buffer[:] = batch(i)
+        return [buffer]
+
+    run(watching, step, arguments)
+    return [w]
+
+
+def variables_as_arguments(watching: Watching) -> Sequence[Any]:
+    """One trace trains two variables in turn."""
+    pair = [tf.Variable(tf.ones([WIDTH])), tf.Variable(tf.fill([WIDTH], 2.0))]
+
+    @tf.function
+    def step(x: Any, weights: tf.Variable) -> Any:
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * weights, 1)))  # origin
+        descend(tape, loss, weights)
+        return loss
+
+    run(watching, step, lambda i: [tf.constant(batch(i)), pair[i % 2]])
+    return pair
+
+
+def dataset_iterator(watching: Watching) -> Sequence[Any]:
+    """The function takes its batches from an iterator by itself."""
+    w = tf.Variable(tf.ones([WIDTH]))
+    batches = iter(tf.data.Dataset.from_tensor_slices(np.stack([batch(i) for i in range(16)])).prefetch(2))
+
+    @tf.function
+    def step(iterator: Any) -> Any:
+        x = next(iterator)
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
+        descend(tape, loss, w)
+        return loss
+
+    run(watching, step, lambda i: [batches])
+    return [w]
+
+
+def mirrored(watching: Watching) -> Sequence[Any]:
+    """Two replicas on two logical CPUs."""
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    with strategy.scope():
+        w = tf.Variable(tf.ones([WIDTH]))
+    halves = [[tf.constant(half) for half in np.split(batch(i), 2)] for i in range(16)]
+
+    def replica(x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
+        gradient = tf.distribute.get_replica_context().all_reduce("sum", tape.gradient(loss, w))
+        w.assign_sub(0.01 * gradient)
+        return loss
+
+    @tf.function
+    def step(x: Any) -> Any:
+        return strategy.reduce("mean", strategy.run(replica, args=(x,)), axis=None)
+
+    def arguments(i: int) -> Sequence[Any]:
+        return [strategy.experimental_distribute_values_from_function(lambda c: halves[i][c.replica_id_in_sync_group])]
+
+    run(watching, step, arguments)
+    return list(w.values)
+
+
+KINDS: tuple[Kind, ...] = (
+    tf_function,
+    nested,
+    traced_before,
+    new_shapes,
+    reduce_retracing,
+    input_signature,
+    jit_compiled,
+    jit_forbidden,
+    module,
+    accumulation,
+    custom_gradient,
+    recompute_grad,
+    ragged,
+    sparse,
+    gan,
+    learning_rate_changed,
+    buffer_used_again,
+    variables_as_arguments,
+    dataset_iterator,
+    mirrored,
+)
