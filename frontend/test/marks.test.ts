@@ -5,7 +5,7 @@ import { eventHistory, markNames } from "../src/model/marks";
 
 test("marks in words", () => {
   assert.equal(markNames(MARK.MEASURED), "");
-  assert.equal(markNames(MARK.MEASURED | MARK.NAN | MARK.ABSORBED), "NaN, absorbed operands");
+  assert.equal(markNames(MARK.MEASURED | MARK.NAN | MARK.ABSORBED), "NaN, additions absorbed");
 });
 
 test("events come in the order in which they began, with their spans", () => {

@@ -12,7 +12,7 @@ from tb_numstab.views.findings import verdict_view
 from tb_numstab.views.json_values import Json
 from tb_numstab.views.measure import FORMAT_VIEWS, measure_view
 from tb_numstab.views.subject import Subject
-from tb_numstab.views.timeline import ABSENT, INF, MEASURED, NAN, Column
+from tb_numstab.views.timeline import ABSENT, ABSORBED, INF, MEASURED, NAN, Column
 
 MAX_COMPARED = 60
 """Ops sent; those that part first come first."""
@@ -20,8 +20,8 @@ MAX_COMPARED = 60
 PARTED_BITS = 4
 """Runs part where largest magnitudes differ by a factor of 2**4; mere noise mostly stays below."""
 
-TOGETHER, SCALE, NONFINITE = 0, 1, 2
-_REASONS = {SCALE: "scale", NONFINITE: "nonfinite"}
+TOGETHER, SCALE, ABSORPTION, NONFINITE = range(4)
+_REASONS = {SCALE: "scale", ABSORPTION: "absorbed", NONFINITE: "nonfinite"}
 
 
 def compare_view(subject: Subject, other: Subject) -> Json:
@@ -75,9 +75,20 @@ def _partings(pairs: Pairs, columns: list[tuple[Column, Column]]) -> tuple[NDArr
         marks = a.marks[ours], b.marks[theirs]
         tops = a.max_exp[ours].astype(np.int32), b.max_exp[theirs].astype(np.int32)
         measured = (marks[0] & marks[1] & MEASURED) > 0
-        nonfinite = measured & (((marks[0] & (NAN | INF)) > 0) != ((marks[1] & (NAN | INF)) > 0))
-        finite = measured & (tops[0] != ABSENT) & (tops[1] != ABSENT)
-        scale = finite & (np.abs(tops[0] - tops[1]) >= PARTED_BITS)
-        reasons[open_pairs] = np.where(nonfinite, NONFINITE, np.where(scale, SCALE, TOGETHER))
-        at[open_pairs[nonfinite | scale]] = i
+        finite = (tops[0] != ABSENT) & (tops[1] != ABSENT)
+        why = np.select(
+            [
+                measured & _in_one_only(marks, NAN | INF),
+                measured & _in_one_only(marks, ABSORBED),
+                measured & finite & (np.abs(tops[0] - tops[1]) >= PARTED_BITS),
+            ],
+            [NONFINITE, ABSORPTION, SCALE],
+            TOGETHER,
+        )
+        reasons[open_pairs] = why
+        at[open_pairs[why != TOGETHER]] = i
     return at, reasons
+
+
+def _in_one_only(marks: tuple[NDArray[np.uint8], NDArray[np.uint8]], bits: int) -> NDArray[np.bool_]:
+    return np.asarray(((marks[0] & bits) > 0) != ((marks[1] & bits) > 0), np.bool_)

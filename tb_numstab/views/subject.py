@@ -67,41 +67,51 @@ class Subjects:
         session = find_session(run, session_id)
         key = (run.name, session.id)
         with self._lock:
-            growing = self._growing.get(key)
-            if growing is None or not growing.continues(session):
-                growing = self._growing[key] = _Growing()
+            growing = self._growing.setdefault(key, _Growing())
             self._growing.move_to_end(key)
             while len(self._growing) > MAX_SUBJECTS:
                 self._growing.popitem(last=False)
-            return growing.take(run, session)
+        return growing.take(run, session)
 
 
 class _Growing:
-    """What has been derived from a session so far."""
+    """What has been derived from a session so far. A long one does not keep others waiting."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._subject: Subject | None = None
+        self._start_over()
+
+    def take(self, run: RunData, session: Session) -> Subject:
+        """Takes in what is new and returns the subject as it is now."""
+        with self._lock:
+            known = self._subject
+            if known is not None and known.session is session and known.run is run:
+                return known
+            if not self._continues(session):
+                self._start_over()
+            self._subject = self._grown(run, session)
+            return self._subject
+
+    def _start_over(self) -> None:
         self._engine = Engine()
         self._timeline = Timeline()
         self._steps: list[int] = []
         self._table: Sequence[OpSite] = ()
-        self._subject: Subject | None = None
 
-    def continues(self, session: Session) -> bool:
+    def _continues(self, session: Session) -> bool:
         """Whether the session only added to what was taken in; sampling can also change the past."""
         steps, table = len(self._steps), len(self._table)
         return self._steps == session.steps[:steps] and tuple(self._table) == tuple(session.table[:table])
 
-    def take(self, run: RunData, session: Session) -> Subject:
-        """Takes in what is new and returns the subject as it is now."""
-        if self._subject is not None and self._subject.session is session and self._subject.run is run:
-            return self._subject
+    def _grown(self, run: RunData, session: Session) -> Subject:
         self._engine.extend(session.table[len(self._table) :])
         for data in session.encoded[len(self._steps) :]:
             record = decode_record(data)
             self._engine.feed(record)
             self._timeline.feed(record, len(session.table))
         self._steps, self._table = list(session.steps), session.table
-        self._subject = Subject(
+        return Subject(
             run,
             session,
             self._engine.findings(),
@@ -110,7 +120,6 @@ class _Growing:
             OpIndex(session.table),
             self._timeline,
         )
-        return self._subject
 
 
 def find_session(run: RunData, session_id: str | None) -> Session:

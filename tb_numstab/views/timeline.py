@@ -25,8 +25,11 @@ _COUNTED = (
     (OVERFLOW, "overflow"),
     (UNDERFLOW, "underflow"),
     (SUBNORMAL, "subnormal"),
-    (ABSORBED, "absorbed"),
 )
+"""Marks that one element is enough for."""
+
+ABSORBED_SHARE = 0.5
+"""Sums lose some small operands all the time: ABSORBED marks those that lose at least this share."""
 
 
 @dataclass
@@ -91,6 +94,8 @@ def _column(record: StepRecord, count: int) -> Column:
     marks = np.zeros(count, np.uint8)
     for bit, name in _COUNTED:
         marks[slots[record.column(name)[known] > 0]] |= bit
+    absorbed, operands = record.column("absorbed")[known], record.column("operands")[known]
+    marks[slots[(absorbed > 0) & (absorbed >= ABSORBED_SHARE * operands)]] |= ABSORBED
     return Column(record.step, record.step, exponents("max_exp"), exponents("min_exp"), marks)
 
 

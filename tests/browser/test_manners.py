@@ -1,6 +1,9 @@
 """Themes, sizes, keyboard, accessibility, reloading, and what it costs."""
 
+import dataclasses
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -127,31 +130,63 @@ def test_opening_the_tab_is_cheap(tab: Tab) -> None:
     assert sum(sizes) < 150_000
 
 
-@pytest.fixture
-def growing(tmp_path: Path) -> Iterator[tuple[Recorder, str]]:
-    """A training in progress, and a TensorBoard that looks every second."""
+@dataclass
+class Training:
+    """A log folder with a training in progress, and the TensorBoard that looks at it every second."""
+
+    live: Recorder
+    address: str
+
+
+@pytest.fixture(scope="module")
+def training(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Training]:
+    folder = tmp_path_factory.mktemp("training")
+    for session, name in (("20250101T000000-first", "nan_softmax_log"), ("20250102T000000-second", "healthy")):
+        with Recorder(folder / "logs" / "restarted", session) as recorder:
+            run = make_run(name, steps=60)
+            recorder.ops(run.sites)
+            for record in run.records:
+                recorder.step(dataclasses.replace(record, session=session))
     run = make_run("nan_softmax_log")
-    with Recorder(tmp_path / "logs" / "live") as recorder:
-        recorder.ops(run.sites)
+    with Recorder(folder / "logs" / "live") as live:
+        live.ops(run.sites)
         for record in run.records[:30]:
-            recorder.step(record)
-        recorder.flush()
-        with tensorboard(tmp_path / "logs", "--reload_interval=1", log=tmp_path / "log.txt") as address:
-            yield recorder, address
+            live.step(record)
+        live.flush()
+        with tensorboard(folder / "logs", "--reload_interval=1", log=folder / "log.txt") as address:
+            yield Training(live, address)
 
 
-def test_a_running_training_is_followed(browser: Browser, growing: tuple[Recorder, str]) -> None:
-    recorder, address = growing
+@pytest.fixture
+def training_tab(browser: Browser, training: Training) -> Iterator[Tab]:
     page = browser.new_page()
-    tab = Tab(page, address)
-    frame = tab.open(run="live")
+    tab = Tab(page, training.address)
+    yield tab
+    tab.assert_clean()
+    page.close()
+
+
+def test_a_running_training_is_followed(training_tab: Tab, training: Training) -> None:
+    frame = training_tab.open(run="live")
     heading = frame.get_by_role("heading", level=1)
     expect(heading).to_have_text("Healthy")
     for record in make_run("nan_softmax_log").records[30:]:
-        recorder.step(record)
-    recorder.flush()
-    page.wait_for_timeout(2500)
-    page.locator(".reload-button").click()
+        training.live.step(record)
+    training.live.flush()
+    training_tab.page.wait_for_timeout(2500)
+    training_tab.page.locator(".reload-button").click()
     expect(heading).to_have_text("Broken at step 57")
-    tab.assert_clean()
-    page.close()
+
+
+def test_a_restart_hides_nothing_and_links_name_the_part(training_tab: Tab) -> None:
+    frame = training_tab.open(run="restarted")
+    heading = frame.get_by_role("heading", level=1)
+    expect(heading).to_have_text("Healthy")
+    training_tab.document.evaluate("document.execCommand = () => false")
+    training_tab.document.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    frame.get_by_role("button", name="Copy link").click()
+    expect(frame.get_by_role("textbox")).to_have_value(re.compile("session=20250102T000000-second"))
+    frame.get_by_role("button", name="Close").click()
+    frame.get_by_role("combobox", name="recorded in 2 parts").select_option(index=0)
+    expect(heading).to_have_text("Broken at step 57")
+    assert "p.numstab.session=20250101T000000-first" in training_tab.page.url

@@ -7,6 +7,7 @@ from tb_numstab.views.align import align
 from tb_numstab.views.compare import compare_view
 from tb_numstab.views.op_index import OpIndex
 from tb_numstab.views.subject import Subject, Subjects
+from tests.views.conftest import subject_of
 
 
 def test_a_run_never_parts_from_itself(broken: Subject) -> None:
@@ -25,6 +26,12 @@ def test_runs_part_where_one_becomes_nan(broken: Subject, healthy: Subject) -> N
     assert first_nan["step"] == 57
     assert first_nan["here"]["nan"] + first_nan["here"]["neg_inf"] + first_nan["here"]["pos_inf"] > 0
     assert first_nan["there"]["nan"] == 0
+
+
+def test_lost_updates_part_runs_whose_numbers_look_alike(healthy: Subject) -> None:
+    lost = subject_of("absorbed_updates")
+    reasons = {op["op"]["role"]: op["reason"] for op in compare_view(lost, healthy)["ops"] if op["step"] <= 3}
+    assert reasons["update"] == "absorbed"
 
 
 def test_the_reported_difference_is_in_the_records(broken: Subject, healthy: Subject) -> None:

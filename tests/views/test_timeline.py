@@ -7,7 +7,7 @@ from tb_numstab.schema.columns import INDEX, empty_rows
 from tb_numstab.schema.formats import HISTOGRAM_BINS
 from tb_numstab.schema.record import StepRecord
 from tb_numstab.views import timeline
-from tb_numstab.views.timeline import ABSENT, INF, MEASURED, NAN, OVERFLOW, Timeline
+from tb_numstab.views.timeline import ABSENT, ABSORBED, INF, MEASURED, NAN, OVERFLOW, Timeline
 
 
 def record(step: int, **slots: Any) -> StepRecord:
@@ -29,6 +29,13 @@ def test_a_column_holds_exponents_and_marks_of_every_slot() -> None:
     assert column.max_exp.tolist() == [3, ABSENT, ABSENT, ABSENT]
     assert column.min_exp.tolist() == [-2, ABSENT, ABSENT, ABSENT]
     assert column.marks.tolist() == [MEASURED, 0, MEASURED | NAN | INF | OVERFLOW, 0]
+
+
+@pytest.mark.parametrize(("absorbed", "operands", "marked"), [(0, 0, False), (3, 8, False), (4, 8, True), (8, 8, True)])
+def test_only_a_large_share_of_absorbed_additions_is_marked(absorbed: int, operands: int, marked: bool) -> None:
+    line = Timeline()
+    line.feed(record(0, s0=dict(absorbed=absorbed, operands=operands)), slots=1)
+    assert bool(line.columns[0].marks[0] & ABSORBED) == marked
 
 
 def test_slots_beyond_the_table_are_left_out() -> None:

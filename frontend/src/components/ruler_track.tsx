@@ -4,6 +4,8 @@ import { bars, type Domain, hatch, position } from "../model/ruler";
 
 const HEIGHT = 40;
 const BASE = HEIGHT - 7;
+/** Fill height from which the dot of infinities is drawn inside. */
+const DOT_FITS = 10;
 
 /** Widths of the fixed cells beside the axis: exact zeros on the left, infinities and NaN on the right. */
 export interface Gutters {
@@ -114,9 +116,12 @@ function Cell({ x, width, part, measure, kind }: CellProps) {
         <>
           <rect class="cell-fill" x={x + 3} y={BASE - height} width={width - 6} height={height} rx={2} />
           {kind === "nan" && <path class="cell-sign" d={hatch(x + 3, BASE - height, width - 6, height, 5)} />}
-          {kind === "inf" && (
-            <circle class="cell-dot" cx={middle} cy={BASE - Math.max(height / 2, 3)} r={3} />
-          )}
+          {kind === "inf" &&
+            (height >= DOT_FITS ? (
+              <circle class="cell-dot" cx={middle} cy={BASE - height / 2} r={3} />
+            ) : (
+              <circle class="cell-dot-above" cx={middle} cy={BASE - height - 6} r={3} />
+            ))}
         </>
       )}
     </g>

@@ -32,8 +32,9 @@ export function Failure({ error }: { error: SourceError }) {
 
 export function Waiting({ what }: { what: string }) {
   return (
-    <p class="waiting" role="status">
-      {what}…
-    </p>
+    <div class="waiting" role="status">
+      <p>{what}…</p>
+      <p class="waiting-long">A long run takes a while the first time; after that, only what is new.</p>
+    </div>
   );
 }

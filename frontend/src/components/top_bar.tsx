@@ -1,6 +1,7 @@
 import { useApp } from "../context";
 import { addressOf } from "../host/address";
-import { formatHash, START, type View } from "../model/link";
+import type { RunInfo } from "../model/api";
+import { formatHash, START, type State, type View } from "../model/link";
 import { CopyButton } from "./copy_button";
 import { Icon, STATUS_SHAPE } from "./icons";
 import { Link } from "./link";
@@ -35,10 +36,21 @@ export function TopBar({ runs, verdicts }: RunsProps) {
       </nav>
       <span class="bar-end">
         <OpSearch />
-        <CopyButton label="Copy link" text={() => addressOf(formatHash(state))} done="Link copied." />
+        <CopyButton
+          label="Copy link"
+          text={() => addressOf(formatHash(pinned(state, runs)))}
+          done="Link copied."
+        />
       </span>
     </header>
   );
+}
+
+/** A state that a later restart of the training does not change: of several sessions, the one shown. */
+function pinned(state: State, runs: RunInfo[]): State {
+  const sessions = runs.find((run) => run.name === state.run)?.sessions ?? [];
+  if (sessions.length < 2) return state;
+  return { ...state, session: state.session ?? sessions.at(-1)?.id ?? null };
 }
 
 function RunChoice({ runs, verdicts }: RunsProps) {

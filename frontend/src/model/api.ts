@@ -291,7 +291,7 @@ export interface ComparedOp {
   op: OpRef;
   twin: OpRef;
   step: number;
-  reason: "scale" | "nonfinite";
+  reason: "scale" | "absorbed" | "nonfinite";
   here: Measure | null;
   there: Measure | null;
 }

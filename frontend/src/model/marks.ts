@@ -9,7 +9,7 @@ const NAMES: [bit: number, name: string][] = [
   [MARK.OVERFLOW, "overflow"],
   [MARK.UNDERFLOW, "underflow"],
   [MARK.SUBNORMAL, "subnormal values"],
-  [MARK.ABSORBED, "absorbed operands"],
+  [MARK.ABSORBED, "additions absorbed"],
 ];
 
 /** "NaN, overflow"; "" where nothing happened. */

@@ -84,7 +84,7 @@ function Together({ comparison }: { comparison: Comparison }) {
     <p>
       {comparison.common_steps === 0
         ? "The two runs have no measured step in common."
-        : "They never part: no op differs by 4 bits or more, or in NaN and ∞."}
+        : "They never part: no op differs by 4 bits or more, in NaN and ∞, or in lost additions."}
     </p>
   );
 }
@@ -160,6 +160,7 @@ function PartedOp({ comparison, op }: { comparison: Comparison; op: ComparedOp }
 
 function difference({ reason, here, there }: ComparedOp): string {
   if (reason === "nonfinite") return "NaN or ∞ in one only";
+  if (reason === "absorbed") return "additions absorbed in one only";
   const bits = (here?.max_exp ?? 0) - (there?.max_exp ?? 0);
   return `${plural(Math.abs(bits), "bit")} ${bits > 0 ? "larger" : "smaller"}`;
 }

@@ -73,7 +73,7 @@ function Remarks({ overview }: { overview: Overview }) {
       {overview.sessions.length > 1 && (
         <p class="remark">
           <label>
-            This run was started {overview.sessions.length} times. Showing{" "}
+            This run was recorded in {overview.sessions.length} parts, by restarts or workers. Showing{" "}
             <select
               value={overview.session.id}
               onChange={(e) =>
@@ -82,8 +82,8 @@ function Remarks({ overview }: { overview: Overview }) {
             >
               {overview.sessions.map((s, i) => (
                 <option key={s.id} value={s.id}>
-                  start {i + 1}
-                  {s.worker && ` (${s.worker})`}, {plural(s.records, "record")}
+                  part {i + 1}
+                  {s.worker && ` (worker ${s.worker})`}, {plural(s.records, "record")}
                 </option>
               ))}
             </select>

@@ -1,0 +1,59 @@
+"""Takes the pictures of the documentation: ``python -m tests.browser.screenshots demo/logs docs/images``."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+from tests.browser.conftest import CHROMIUM, FLAGS, Tab
+from tests.plugin.tensorboard_process import tensorboard
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture: what the link shows, in which theme and how large."""
+
+    state: dict[str, object]
+    theme: str = "light"
+    width: int = 1280
+    height: int = 960
+
+
+NAN_OP = dict(run="nan_softmax", op="Log:0")
+
+PICTURES = {
+    "overview": Picture(dict(run="nan_softmax"), height=980),
+    "op-dark": Picture(dict(run="float16/overflow", op="MatMul_4:0"), theme="dark", height=1010),
+    "health-map": Picture(dict(run="float16/overflow", view="map")),
+    "scales": Picture(dict(run="seed_story/multiply", view="interactions"), height=420),
+    "layers": Picture(dict(run="healthy", view="layers"), theme="dark", height=820),
+    "compare": Picture(dict(run="lost_updates/bfloat16", view="compare", against="lost_updates/float32"), height=700),
+    "narrow": Picture(NAN_OP, width=390, height=900),
+}
+
+
+def main(logdir: Path, out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        with tensorboard(logdir, log=Path(folder) / "log.txt") as address:
+            tab = Tab(browser.new_page(), address)
+            for name, picture in PICTURES.items():
+                tab.page.set_viewport_size({"width": picture.width, "height": picture.height})
+                tab.open(**picture.state)
+                tab.page.evaluate(
+                    "(dark) => document.body.classList.toggle('dark-mode', dark)", picture.theme == "dark"
+                )
+                tab.page.wait_for_load_state("networkidle")
+                tab.page.wait_for_timeout(300)
+                tab.page.screenshot(path=out / f"{name}.png")
+                print(out / f"{name}.png")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
