@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tb_numstab.instrument.counters import LAYOUTS, SAMPLE, measure
+from tb_numstab.instrument.counters import SAMPLE
 from tb_numstab.instrument.operands import Array, count_events, count_update
+from tb_numstab.instrument.small_tensors import measure_all
 from tb_numstab.schema.columns import COLUMNS, INDEX, Combine, Row, combine, empty_rows
 from tb_numstab.schema.formats import HISTOGRAM_BINS
 
@@ -97,23 +98,26 @@ class Collector:
     def sink(self, entries: tuple[Entry, ...], tensors: tuple[Array, ...]) -> None:
         """Measures the entries of one bucket."""
         try:
-            for entry in entries:
-                self._measure(entry, tensors)
+            work = [self._work(entry, tensors) for entry in entries]
+            for (entry, array, operands, share), (row, histogram) in zip(
+                work, measure_all([array for _, array, _, _ in work]), strict=True
+            ):
+                if operands:
+                    count = count_events if entry.update is None else count_update
+                    count(entry.op_type, row, array, operands)
+                if share < 1:
+                    row[EXTENSIVE] /= share
+                self.add(entry.slot, row, histogram)
         except Exception as error:  # noqa: BLE001 - monitoring steps aside, whatever went wrong
             self.problem = self.problem or error
 
-    def _measure(self, entry: Entry, tensors: tuple[Array, ...]) -> None:
+    def _work(self, entry: Entry, tensors: tuple[Array, ...]) -> tuple[Entry, Array, list[Array], float]:
+        """What to measure for an entry: array, operands, and which share of the tensor they are."""
         array, operands = tensors[entry.tensor], self._operands(entry, tensors)
-        size = array.size
-        if entry.estimate and not self.exact and size > ESTIMATE_FROM:
-            array, operands = sampled(array, operands)
-        row, histogram = measure(array, LAYOUTS[array.dtype.name])
-        if operands:
-            count = count_events if entry.update is None else count_update
-            count(entry.op_type, row, array, operands)
-        if array.size < size:
-            row[EXTENSIVE] *= size / array.size
-        self.add(entry.slot, row, histogram)
+        if not entry.estimate or self.exact or array.size <= ESTIMATE_FROM:
+            return entry, array, operands, 1.0
+        part, operands = sampled(array, operands)
+        return entry, part, operands, part.size / array.size
 
     def _operands(self, entry: Entry, tensors: tuple[Array, ...]) -> list[Array]:
         operands = [tensors[i] for i in entry.operands]
@@ -147,7 +151,7 @@ class Collector:
 
 def sampled(array: Array, operands: list[Array]) -> tuple[Array, list[Array]]:
     """A fixed-stride sample of a tensor, and the same elements of its operands."""
-    stride = array.size // SAMPLE
+    stride = -(-array.size // SAMPLE)  # rounded up: the sample is small enough to be measured with others
     return array.reshape(-1)[::stride], [
         np.broadcast_to(o, array.shape).reshape(-1)[::stride] if o.size > 1 else o for o in operands
     ]

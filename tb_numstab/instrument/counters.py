@@ -82,7 +82,7 @@ def bits_of(array: NDArray[np.generic], layout: Layout) -> Bits:
 
 
 @dataclass
-class _Extremes:
+class Extremes:
     """Running integer extremes of the finite elements, and the counts."""
 
     largest: int = -1  # greatest pattern as a signed integer: the largest non-negative number
@@ -112,10 +112,10 @@ def measure(array: NDArray[np.generic], layout: Layout) -> tuple[Row, NDArray[np
     row = np.full(WIDTH, np.nan)
     row[INDEX["size"]] = row[INDEX["inspected"]] = bits.size
     row[INDEX["calls"]] = 1
-    seen = _Extremes()
+    seen = Extremes()
     for start in range(0, bits.size, CHUNK):
         _scan(bits[start : start + CHUNK], layout, seen)
-    _fill(row, seen, layout)
+    fill(row, seen, layout)
     histogram = np.zeros(HISTOGRAM_BINS, np.float32)
     if seen.smallest is not None:
         row[INDEX["sum_sq"]] = _sample(bits, layout, histogram)
@@ -124,7 +124,7 @@ def measure(array: NDArray[np.generic], layout: Layout) -> tuple[Row, NDArray[np
     return row, histogram
 
 
-def _scan(bits: Bits, layout: Layout, seen: _Extremes) -> None:
+def _scan(bits: Bits, layout: Layout, seen: Extremes) -> None:
     """Adds one chunk: four to eight integer passes, depending on signs and zeros."""
     largest, top = int(bits.view(layout.signed).max()), int(bits.max())
     if largest >= layout.nonfinite or (top & layout.sign and top ^ layout.sign >= layout.nonfinite):
@@ -164,7 +164,7 @@ def _scratch(bits: Bits) -> Bits:
     return scratch
 
 
-def _count_nonfinite(bits: Bits, layout: Layout, seen: _Extremes) -> Bits:
+def _count_nonfinite(bits: Bits, layout: Layout, seen: Extremes) -> Bits:
     """Counts NaN and Inf of a chunk; returns its finite elements."""
     magnitude = bits & bits.dtype.type(layout.sign - 1)
     bad = magnitude >= bits.dtype.type(layout.nonfinite)
@@ -177,7 +177,8 @@ def _count_nonfinite(bits: Bits, layout: Layout, seen: _Extremes) -> Bits:
     return bits[~bad]
 
 
-def _fill(row: Row, seen: _Extremes, layout: Layout) -> None:
+def fill(row: Row, seen: Extremes, layout: Layout) -> None:
+    """Writes the counters of one tensor into its row."""
     row[INDEX["nan"]], row[INDEX["pos_inf"]], row[INDEX["neg_inf"]] = seen.nan, seen.pos_inf, seen.neg_inf
     row[INDEX["zero"]], row[INDEX["subnormal"]] = seen.zero, seen.subnormal
     row[INDEX["negative"]] = seen.negative + seen.neg_inf
@@ -197,18 +198,22 @@ def _fill(row: Row, seen: _Extremes, layout: Layout) -> None:
 def _sample(bits: Bits, layout: Layout, histogram: NDArray[np.float32]) -> float:
     """Fills the histogram from a fixed-stride sample; returns the estimated sum of squares."""
     stride = max(1, bits.size // SAMPLE)
-    magnitude = (bits[::stride] & bits.dtype.type(layout.sign - 1)).astype(np.int64)
+    magnitude = bits[::stride] & bits.dtype.type(layout.sign - 1)
     count = len(magnitude)
-    magnitude = magnitude[(magnitude > 0) & (magnitude < layout.nonfinite)]
-    if not len(magnitude):
-        return 0.0
+    bins, squares = spread(magnitude[(magnitude > 0) & (magnitude < layout.nonfinite)], layout)
+    histogram += np.bincount(bins, minlength=HISTOGRAM_BINS)
+    return float(squares.sum()) * (bits.size / count)
+
+
+def spread(magnitude: Bits, layout: Layout) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Histogram bin and square of non-zero finite magnitudes given as bits."""
     mantissa = layout.fmt.precision - 1
-    biased = magnitude >> mantissa
-    significand = (magnitude & ((1 << mantissa) - 1)) + np.where(biased > 0, 1 << mantissa, 0)
+    patterns = magnitude.astype(np.int64)
+    biased = patterns >> mantissa
+    significand = (patterns & ((1 << mantissa) - 1)) + np.where(biased > 0, 1 << mantissa, 0)
+    scale = np.maximum(biased, 1) - 1
     # frexp of the integer significand, at least 1, is exact and never subnormal.
-    exponent = np.frexp(significand)[1] - 1 + np.maximum(biased, 1) - 1
-    bins = exponent // layout.fmt.bin_width
-    histogram += np.bincount(bins, minlength=HISTOGRAM_BINS)[:HISTOGRAM_BINS]
+    exponent = np.frexp(significand)[1] - 1 + scale
     with np.errstate(over="ignore", under="ignore"):
-        values = np.ldexp(significand.astype(np.float64), np.maximum(biased, 1) - 1 + layout.fmt.min_subnormal_exp)
-        return float(np.square(values).sum()) * (bits.size / count)
+        squares = np.square(np.ldexp(significand.astype(np.float64), scale + layout.fmt.min_subnormal_exp))
+    return exponent // layout.fmt.bin_width, squares

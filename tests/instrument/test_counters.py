@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tb_numstab.instrument import counters
 from tb_numstab.instrument.counters import LAYOUTS, measure
 from tb_numstab.instrument.operands import count_events, count_update, counts_events
+from tb_numstab.instrument.small_tensors import measure_all
 from tb_numstab.schema.columns import COLUMNS, INDEX, Row
 from tb_numstab.schema.formats import FORMATS, HISTOGRAM_BINS
 
@@ -159,3 +160,14 @@ def test_events_are_counted_only_where_the_op_allows_it() -> None:
     assert not counts_events("Mul", ["complex64", "complex64"])
     assert not counts_events("AddN", ["float32"] * 3)
     assert not counts_events("MatMul", ["float32", "float32"])
+
+
+@pytest.mark.parametrize("name", DTYPES)
+@given(arrays=st.lists(st.lists(st.integers(0, 2**64 - 1), max_size=6), max_size=6))
+@settings(max_examples=80, deadline=None)
+def test_tensors_measured_together_are_measured_alike(name: str, arrays: list[list[int]]) -> None:
+    tensors = [from_bits(patterns, name) for patterns in arrays]
+    for tensor, (row, histogram) in zip(tensors, measure_all(tensors), strict=True):
+        alone, alone_histogram = measure(tensor, LAYOUTS[name])
+        np.testing.assert_allclose(row, alone, rtol=1e-12)
+        np.testing.assert_array_equal(histogram, alone_histogram)
