@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,214 +11,29 @@ from tb_numstab.analysis.finding import Severity
 from tb_numstab.analysis.rules import ORIGIN, RULES
 from tb_numstab.analysis.rules.__main__ import document
 from tb_numstab.analysis.rules.rule import Stage
-from tb_numstab.schema.columns import INDEX
-from tb_numstab.schema.ops import Role
-from tests.analysis.programs import Step, binary, data, judge, literal, op, returned_mean, unary, update, variable
-from tests.support.numpy_trace import Array, Node, Trace
+from tests.analysis.programs import Step, binary, judge, unary
+from tests.analysis.steps import (
+    added,
+    bad_variable,
+    cast,
+    cumulative,
+    descent,
+    distance,
+    gradient,
+    gradient_cast,
+    growing,
+    guarded_division,
+    loop_total,
+    probability,
+    sgd,
+    softmax,
+    variance,
+    where,
+)
 
 ROOT = Path(__file__).parent.parent.parent
 STEPS = 20
 H = np.float16
-
-
-def softmax(z: Array) -> Array:
-    e = np.exp(z - z.max(axis=-1, keepdims=True))
-    return np.asarray(e / e.sum(axis=-1, keepdims=True), z.dtype)
-
-
-def gradient(op_type: str, function: Callable[..., Any], forward: str, x: Any, *others: Any) -> Step:
-    """Trains w with the result of a gradient op of ``forward(x)``."""
-
-    def step(trace: Trace, i: int) -> None:
-        operand, rest = data(trace, x), [data(trace, o) for o in others]
-        made = op(trace, forward, np.zeros_like(operand.array), operand)
-        result = np.asarray(function(operand.array, *(r.array for r in rest)), np.float32)
-        g = op(trace, op_type, result, operand, *rest, role=Role.GRADIENT, gradient_of=made.slot)
-        update(trace, variable(trace, np.ones_like(result)), g)
-
-    return step
-
-
-def where(discards: bool) -> Step:
-    """Trains w on mean(where(x > 0, w * log(x), 0)), with the argument made safe first or not."""
-
-    def step(trace: Trace, i: int) -> None:
-        x, w = data(trace, [-1.0, 2.0]), variable(trace, [1.0, 1.0])
-        safe = op(
-            trace, "SelectV2", np.where(x.array > 0, x.array, 1), Node(-1, x.array), x, literal(trace, [1.0, 1.0])
-        )
-        log = op(trace, "Log", np.log((x if discards else safe).array), x if discards else safe)
-        product = op(trace, "Mul", w.array * log.array, w, log)
-        zero = literal(trace, [0.0, 0.0])
-        chosen = np.where(x.array > 0, product.array, 0).astype(np.float32)
-        returned_mean(trace, op(trace, "SelectV2", chosen, Node(-1, x.array), product, zero))
-        upstream = data(trace, [0.0, 0.5])
-        g = op(trace, "Mul", upstream.array * log.array, upstream, log, role=Role.GRADIENT, gradient_of=product.slot)
-        update(trace, w, g)
-
-    return step
-
-
-def descent(start: Any, delta: Callable[[int, Array], Any], dtype: Any, trainable: bool = True) -> Step:
-    """Subtracts delta(step, w) from w at every step."""
-    state: dict[str, Array] = {}
-
-    def step(trace: Trace, i: int) -> None:
-        if i == 0:
-            state["w"] = np.asarray(start, dtype)
-        w = variable(trace, state["w"], dtype, trainable=trainable)
-        change = np.broadcast_to(np.asarray(delta(i, w.array), dtype), w.array.shape)
-        new = update(trace, w, op(trace, "Identify", change, role=Role.OPTIMIZER), trainable=trainable)
-        state["w"] = new.array
-
-    return step
-
-
-def sgd(start: float, rate: float, size: Callable[[int], float]) -> Step:
-    """Descent with a gradient of the given size."""
-    state: dict[str, Array] = {}
-
-    def step(trace: Trace, i: int) -> None:
-        w = variable(trace, np.full(8, start, np.float32) if i == 0 else state["w"])
-        lr = literal(trace, rate)
-        g = op(trace, "MatMul", np.full(8, size(i), np.float32), data(trace, [size(i)]), role=Role.GRADIENT)
-        delta = op(trace, "Mul", g.array * lr.array, g, lr, role=Role.OPTIMIZER)
-        state["w"] = update(trace, w, delta).array
-
-    return step
-
-
-def loop_total(dtype: Any, addends: int) -> Step:
-    """A running total of ones in a loop body, measured over all its iterations."""
-
-    def step(trace: Trace, i: int) -> None:
-        start, x = literal(trace, 0.0, dtype), data(trace, 1.0, dtype)
-        before = np.minimum(np.arange(addends), 2048).astype(dtype)
-        total = op(trace, "AddV2", before + x.array, Node(start.slot, before), x, graph="while/body", looped=True)
-        trace._rows[-1][INDEX["calls"]] = addends  # one per iteration, over which the row combines
-        returned_mean(trace, total)
-
-    return step
-
-
-def variance(offset: float, two_pass: bool = False) -> Step:
-    """1 / sqrt(var + eps) of numbers near ``offset``."""
-    random = np.random.default_rng(0)
-
-    def step(trace: Trace, i: int) -> None:
-        x = data(trace, offset + random.normal(0, 0.5, (20, 6)))
-        mean = op(trace, "Mean", x.array.mean(0), x)
-        centred = op(trace, "Sub", x.array - mean.array, x, mean)
-        if two_pass:
-            square = op(trace, "Square", np.square(centred.array), centred)
-            spread = op(trace, "Mean", square.array.mean(0), square)
-        else:
-            square = op(trace, "Square", np.square(x.array), x)
-            of_squares = op(trace, "Mean", square.array.mean(0), square)
-            squared = op(trace, "Square", np.square(mean.array), mean)
-            spread = op(trace, "Sub", of_squares.array - squared.array, of_squares, squared)
-        low, eps = literal(trace, 0.0), literal(trace, 1e-5)
-        clipped = op(trace, "Maximum", np.maximum(spread.array, low.array), spread, low)
-        guarded = op(trace, "AddV2", clipped.array + eps.array, clipped, eps)
-        returned_mean(trace, op(trace, "Rsqrt", 1 / np.sqrt(guarded.array), guarded))
-
-    return step
-
-
-def distance(offset: float) -> Step:
-    """sqrt(|a|^2 + |b|^2 - 2ab), in scalars."""
-
-    def step(trace: Trace, i: int) -> None:
-        a, b = data(trace, [offset, offset + 1]), data(trace, [offset + 0.5, offset + 2])
-        squares = op(trace, "Square", np.square(a.array), a), op(trace, "Square", np.square(b.array), b)
-        total = op(trace, "AddV2", squares[0].array + squares[1].array, *squares)
-        product = op(trace, "Mul", 2 * a.array * b.array, a, b)
-        apart = op(trace, "Sub", np.maximum(total.array - product.array, 0), total, product)
-        returned_mean(trace, op(trace, "Sqrt", np.sqrt(apart.array), apart))
-
-    return step
-
-
-def guarded_division(epsilon: float, dtype: Any) -> Step:
-    def step(trace: Trace, i: int) -> None:
-        v, eps = data(trace, [4.0, 1.0], dtype), literal(trace, epsilon, dtype)
-        root = op(trace, "Sqrt", np.sqrt(v.array), v)
-        total = op(trace, "AddV2", root.array + eps.array, root, eps)
-        returned_mean(trace, op(trace, "RealDiv", v.array / total.array, v, total))
-
-    return step
-
-
-def added(a: Any, b: Any, b_is_literal: bool = False, before_softmax: bool = False) -> Step:
-    """mean(a * 1 + b), b a computed tensor or a literal, or softmax of the sum."""
-
-    def step(trace: Trace, i: int) -> None:
-        x = data(trace, a)
-        y = literal(trace, b) if b_is_literal else op(trace, "Tanh", np.asarray(b, np.float32), data(trace, b))
-        total = op(trace, "AddV2", x.array + y.array, x, y)
-        returned_mean(trace, op(trace, "Softmax", softmax(total.array), total) if before_softmax else total)
-
-    return step
-
-
-def cast(values: Any) -> Step:
-    """Values go to float16 and into the loss."""
-
-    def step(trace: Trace, i: int) -> None:
-        x = data(trace, values)
-        returned_mean(trace, op(trace, "Cast", x.array.astype(H), x))
-
-    return step
-
-
-def gradient_cast(scale: float, forward: bool = False) -> Step:
-    """A gradient (or an activation) of the given scale goes to float16."""
-    random = np.random.default_rng(0)
-
-    def step(trace: Trace, i: int) -> None:
-        role = Role.FORWARD if forward else Role.GRADIENT
-        wide = op(trace, "Mul", (scale * random.normal(0, 1, 200)).astype(np.float32), data(trace, [1.0]), role=role)
-        narrow = op(trace, "Cast", wide.array.astype(H), wide, role=role)
-        update(trace, variable(trace, np.ones(200)), op(trace, "Cast", narrow.array.astype(np.float32), narrow))
-
-    return step
-
-
-def growing(op_type: str, values: Callable[[int], Any], function: Callable[[Any], Any]) -> Step:
-    """A loss of mean(op(x)), x changing from step to step."""
-
-    def step(trace: Trace, i: int) -> None:
-        x = op(trace, "Mul", np.asarray(values(i), np.float32), data(trace, [1.0]))
-        returned_mean(trace, op(trace, op_type, np.asarray(function(x.array), np.float32), x))
-
-    return step
-
-
-def probability(spread: float, eps: float = 0.0) -> Step:
-    """-mean(log(softmax(z) + eps))."""
-
-    def step(trace: Trace, i: int) -> None:
-        z = data(trace, [[0.0, spread], [1.0, 0.0]])
-        p = op(trace, "Softmax", softmax(z.array), z)
-        if eps:
-            guard = literal(trace, eps)
-            p = op(trace, "AddV2", p.array + guard.array, p, guard)
-        returned_mean(trace, op(trace, "Log", np.log(p.array), p))
-
-    return step
-
-
-def bad_variable(value: float) -> Step:
-    def step(trace: Trace, i: int) -> None:
-        w = variable(trace, [value, 1.0])
-        returned_mean(trace, op(trace, "Mul", w.array * np.float32(2), w))
-
-    return step
-
-
-def cumulative(dtype: Any) -> Step:
-    return unary("Cumsum", lambda x: np.minimum(np.cumsum(x.astype(np.float32)), 2048.0 if dtype is H else np.inf),
-                 np.ones(3000), dtype)  # fmt: skip
 
 
 # rule -> (a program it must speak about, one like it where nothing is wrong)
