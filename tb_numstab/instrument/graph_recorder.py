@@ -34,8 +34,8 @@ from tb_numstab.schema.ops import OpSite, Role
 class GraphRecorder(Recorder):
     """Records the ops of one twin trace and adds the sinks that measure them.
 
-    Ops of the twin's own graph share buckets. Ops of nested graphs (loop bodies, branches and their
-    gradients) get a sink each, inside that graph: nothing may be captured out of it.
+    Ops of a graph share buckets, and each bucket is sent from inside its graph: of a nested one (a loop
+    body, a branch, their gradients) nothing may be captured.
     """
 
     def __init__(self, collect: Callable[[], Collector]) -> None:
@@ -45,10 +45,9 @@ class GraphRecorder(Recorder):
         self.written: set[int] = set()  # handles of the variables it updates
         self._collect = collect
         self._top: Any = None
-        self._bucket = Bucket()
+        self._buckets: dict[int, Bucket] = {}  # by graph
         self._reads: dict[tuple[int, int], int] = {}  # (graph, handle) -> slot of the variable's value
         self._updates: dict[int, list[int]] = {}  # handle -> slots that update it
-        self._handles: dict[int, int] = {}  # slot -> handle
         self._parameters: dict[int, list[tuple[int, int, Any]]] = {}  # graph -> (slot, position, placeholder)
         self._graphs: dict[str, Any] = {}
         self._packed: dict[int | None, Sequence[Any]] = {}  # optional's id -> the tensors in it
@@ -63,7 +62,7 @@ class GraphRecorder(Recorder):
             result = function(*args, **kwargs)
         if self.problem is None:
             self._mark_returned(result)
-            self._flush()
+            self._send(self._top)
         return result
 
     def _add_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -146,21 +145,26 @@ class GraphRecorder(Recorder):
         path, looped = self._place(graph)
         site = dataclasses.replace(site, dtype=tensor.dtype.name, shape=shape, graph=path, looped=looped)
         slot = self.add(tensor, site)
-        bucket = self._bucket if graph is self._top else Bucket()
+        bucket = self._buckets.setdefault(id(graph), Bucket())
         index = bucket.index(tensor)
         positions = tuple(bucket.index(t) for t in operands)
         # An optimizer's moments and what it computes from them; the trained variables count exactly.
         estimate = site.role is Role.OPTIMIZER or (site.role in (Role.VARIABLE, Role.UPDATE) and not site.trainable)
         bucket.entries.append(Entry(slot, site.op_type, index, positions, update, estimate))
-        if bucket is not self._bucket:
-            bucket.send(self._collect)
-        elif bucket.full:
-            self._flush()
+        if bucket.full:
+            self._send(graph)
         return slot
 
-    def _flush(self) -> None:
-        self._bucket.send(self._collect)
-        self._bucket = Bucket()
+    def _send(self, graph: Any) -> None:
+        self._buckets.pop(id(graph), Bucket()).send(self._collect)
+
+    def close_graph(self, graph: Any) -> None:
+        """Sends what a nested graph still has in its bucket: nothing can be added to it later."""
+        try:
+            with self.unrecorded():
+                self._send(graph)
+        except Exception as error:  # noqa: BLE001 - monitoring steps aside, whatever went wrong
+            self.problem = self.problem or error
 
     # ---- constants, variables, functions
 
@@ -187,7 +191,7 @@ class GraphRecorder(Recorder):
         site = dataclasses.replace(site, role=Role.VARIABLE, gradient_of=-1, trainable=trained)
         slot = self._measure(tensor, site, graph)
         self._reads[id(graph), variable] = slot
-        self._handles[slot] = variable
+        self.handles[slot] = variable
 
     def _add_update(self, op_type: str, inputs: Sequence[Any], name: str, graph: Any) -> None:
         op = graph.get_operation_by_name(name)
@@ -217,7 +221,7 @@ class GraphRecorder(Recorder):
         keep = bool(earlier) or self._place(graph)[1]
         slot = self._measure(new, site, graph, operands, Update(handle, keep))
         earlier.append(slot)
-        self._handles[slot] = handle
+        self.handles[slot] = handle
         self._reads[id(graph), handle] = slot
 
     def _close_call(self, op: Any, links: tuple[int, ...]) -> tuple[int, ...]:
@@ -280,7 +284,7 @@ class GraphRecorder(Recorder):
 
     def name_variables(self) -> None:
         """Names the variables that the sites read and update: Keras layers know theirs only now."""
-        for slot, handle in self._handles.items():
+        for slot, handle in self.handles.items():
             self.sites[slot] = self.with_variable(self.sites[slot], handle)
 
     def written_variables(self, trainable: bool) -> dict[int, Any]:

@@ -11,10 +11,10 @@ from types import FrameType
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.eager import context as tf_context
-from tensorflow.python.framework import op_callbacks, ops, registry
+from tensorflow.python.framework import op_callbacks, ops
 
 from tb_numstab.instrument import stack
+from tb_numstab.instrument.seams import Listener, listening
 from tb_numstab.schema.ops import OpSite, Role
 
 _VARIABLE_FRAMES = 20
@@ -23,17 +23,19 @@ _VARIABLE_FRAMES = 20
 _AFTER_GRADIENTS = (Role.GRADIENT, Role.OPTIMIZER)
 
 
-class Recorder:
+class Recorder(Listener):
     """Builds op sites while ops are created (or, in eager mode, run) in this thread.
 
     Attributes:
       sites: the op table so far; a site's position is its slot.
+      handles: id of the variable's handle, by slot of its reads and updates.
       problem: the first exception inside recording, which then stopped; None while all is well.
     """
 
     def __init__(self) -> None:
         self.sites: list[OpSite] = []
         self.problem: Exception | None = None
+        self.handles: dict[int, int] = {}
         self._slots: dict[int | None, int] = {}  # tensor id -> slot
         self._by_inputs: dict[tuple[str, tuple[int | None, ...]], int] = {}
         self._by_type: dict[str, list[int]] = {}
@@ -55,7 +57,7 @@ class Recorder:
     @contextmanager
     def recording(self) -> Iterator[None]:
         """Records every op of this thread inside the block; training code never sees an exception."""
-        with _gradient_links():
+        with listening():
             op_callbacks.add_op_callback(self._on_op)
             try:
                 yield
@@ -67,14 +69,22 @@ class Recorder:
     ) -> Any:
         del attrs  # part of TensorFlow's callback signature
         if self.problem is None and not getattr(self._thread, "busy", False):
-            self._thread.busy = True  # recording an op may itself run ops
             try:
-                self.record(tf.compat.as_str(op_type), inputs, outputs, op_name, graph)
+                with self.unrecorded():  # recording an op may itself run ops
+                    self.record(tf.compat.as_str(op_type), inputs, outputs, op_name, graph)
             except Exception as error:  # noqa: BLE001 - monitoring steps aside, whatever went wrong
                 self.problem = error
-            finally:
-                self._thread.busy = False
         return outputs if graph is not None else None  # the next callback is given what this one returns
+
+    @contextmanager
+    def unrecorded(self) -> Iterator[None]:
+        """Ops inside the block are tb_numstab's own."""
+        before = getattr(self._thread, "busy", False)
+        self._thread.busy = True
+        try:
+            yield
+        finally:
+            self._thread.busy = before
 
     # ---- building sites
 
@@ -205,53 +215,3 @@ class Recorder:
                 if handle is not None and isinstance(getattr(variable, "path", None), str):
                     paths[id(handle)] = variable.path
         return paths
-
-
-def current_recorder() -> Recorder | None:
-    """The recorder at work in this thread (or in the replica thread that inherited its callback)."""
-    for callback in reversed(tf_context.context().op_callbacks):
-        owner = getattr(callback, "__self__", None)
-        if isinstance(owner, Recorder):
-            return owner
-    return None
-
-
-_links_lock = threading.Lock()
-_links_users = 0
-
-
-@contextmanager
-def _gradient_links() -> Iterator[None]:
-    """While any recorder is at work, gradient functions announce the op they differentiate.
-
-    Both tapes and graph gradients look their functions up in one registry, so its lookup is the one
-    place to stand. Threads without a recorder get the function unchanged.
-    """
-    global _links_users
-    with _links_lock:
-        _links_users += 1
-        if _links_users == 1:
-            registry.Registry.lookup = _announcing_lookup
-    try:
-        yield
-    finally:
-        with _links_lock:
-            _links_users -= 1
-            if _links_users == 0:
-                registry.Registry.lookup = _lookup
-
-
-_lookup = registry.Registry.lookup
-
-
-def _announcing_lookup(self: Any, name: str) -> Any:
-    function = _lookup(self, name)
-    recorder = current_recorder() if self is ops._gradient_registry else None
-    if function is None or recorder is None:
-        return function
-
-    def differentiate(op: Any, *grads: Any) -> Any:
-        with recorder.gradient_of(op):
-            return function(op, *grads)
-
-    return differentiate

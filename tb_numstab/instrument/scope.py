@@ -18,7 +18,7 @@ from tb_numstab.instrument.guard import Guard, Verdict
 from tb_numstab.instrument.host import host_randomness_kept, step_aside, warn_once
 from tb_numstab.instrument.journal import Step
 from tb_numstab.instrument.measurement import Measurement
-from tb_numstab.instrument.recorder import current_recorder
+from tb_numstab.instrument.seams import current_listener
 from tb_numstab.instrument.twin import CannotShadow, call_inline, twin_of
 
 _thread = threading.local()
@@ -104,7 +104,7 @@ class SurveyScope(StepScope):
             step_aside("eager ops are not measured", error)
             return
         if rows is not None:
-            self.measurements.append(Measurement(self._eager.sites, rows))
+            self.measurements.append(Measurement(self._eager.sites, rows, self._eager.handles))
 
     def _call(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         with self._eager.paused():
@@ -127,7 +127,7 @@ class SurveyScope(StepScope):
                 trace = twin.trace(args, kwargs)
                 real = iterators.for_training(args, kwargs)
                 rows = twin.run(trace, lambda: iterators.for_measuring(args, kwargs))
-            self.measurements.append(Measurement(trace.sites, rows, trace.notes))
+            self.measurements.append(Measurement(trace.sites, rows, trace.recorder.handles, trace.notes))
         except CannotShadow as reason:
             name = getattr(function, "_name", "a function")
             warn_once(f"{name} is not measured: {reason}. Training goes on unchanged.")
@@ -154,7 +154,7 @@ def _install() -> None:
             scope = current_scope()
             if scope is not None:
                 return scope.call(self, args, kwargs)
-        elif isinstance(current_recorder(), GraphRecorder):
+        elif isinstance(current_listener(), GraphRecorder):
             return call_inline(self, args, kwargs)
         return _call_function(self, *args, **kwargs)
 
