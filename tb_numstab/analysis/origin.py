@@ -105,7 +105,8 @@ class _Search:
         self.nan, self.inf = nan, inf
         self.bad: Mask = (nan | inf) & ~intended(graph, table)
         inputs = inputs_of(graph, table)
-        leaf = graph.role(Role.INPUT, Role.VARIABLE)
+        # A variable that another function of the same step has updated before carries on from there.
+        leaf = graph.role(Role.INPUT, Role.VARIABLE) & ~inputs.nonfinite
         made = (nan & ~inputs.nan) | (inf & ~inputs.inf) | (rows.overflow > 0)
         self.candidate: Mask = self.bad & (leaf | made)
         self.first_call = np.where(np.isnan(rows.first_bad_call), 0.0, rows.first_bad_call)

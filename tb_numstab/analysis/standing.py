@@ -16,6 +16,9 @@ from tb_numstab.analysis.rules import STANDING
 from tb_numstab.analysis.rules.rule import Rule, Trend
 from tb_numstab.schema.columns import Row
 
+LONG = 10
+"""Steps after which a second record in a row is patience enough: sparse surveys see few records."""
+
 
 @dataclass
 class _Sighting:
@@ -29,12 +32,20 @@ class _Sighting:
     forecast: str
 
 
+@dataclass(frozen=True)
+class _Streaks:
+    """For each op of a rule: in how many records on end it has held, and since which step; int64 [n] each."""
+
+    count: Slots
+    since: Slots
+
+
 @dataclass
 class Standing:
     """Asks every standing rule about every record and remembers the answers."""
 
     _memory: Memory = field(default_factory=Memory)
-    _streaks: dict[str, Slots] = field(default_factory=dict)
+    _streaks: dict[str, _Streaks] = field(default_factory=dict)
     _histories: dict[str, History] = field(default_factory=dict)
     _seen: dict[tuple[str, int], _Sighting] = field(default_factory=dict)
 
@@ -52,7 +63,7 @@ class Standing:
                 for index, ahead in self._rising(rule, rule.trend, ops, step):
                     self._note(rule, ops, index, step, ahead.text(rule.trend.event))
             else:
-                for index in self._persisting(rule, ops):
+                for index in self._persisting(rule, ops, step):
                     self._note(rule, ops, index, step, "")
         self._memory.remember(graph, table)
 
@@ -61,15 +72,17 @@ class Standing:
             return Ops.updates(graph, table, self._memory)
         return Ops.of(graph, table, graph.members(*families), self._memory)
 
-    def _persisting(self, rule: Rule, ops: Ops) -> Iterator[int]:
-        """Where a rule has held for as many records on end as it asks."""
+    def _persisting(self, rule: Rule, ops: Ops, step: int) -> Iterator[int]:
+        """Where a rule has held for as many records on end as it asks, or for long enough in two."""
         held = np.asarray(rule.when(ops), bool)
-        before = self._streaks.get(rule.id, np.zeros(0, np.int64))
-        streak = np.zeros(len(held), np.int64)
-        streak[: len(before)] = before
-        streak = np.where(held, streak + 1, 0)
-        self._streaks[rule.id] = streak
-        yield from (int(i) for i in np.flatnonzero(streak >= rule.patience))
+        count, since = np.zeros(len(held), np.int64), np.full(len(held), step)
+        if rule.id in self._streaks:
+            before = self._streaks[rule.id]
+            count[: len(before.count)], since[: len(before.count)] = before.count, before.since
+        count, since = np.where(held, count + 1, 0), np.where(held & (count > 0), since, step)
+        self._streaks[rule.id] = _Streaks(count, since)
+        patient = (count >= rule.patience) | ((count >= 2) & (step - since >= LONG))
+        yield from (int(i) for i in np.flatnonzero(patient))
 
     def _rising(self, rule: Rule, trend: Trend, ops: Ops, step: int) -> Iterator[tuple[int, Forecast]]:
         """Where a quantity is on its way to its limit."""

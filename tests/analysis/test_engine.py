@@ -113,6 +113,17 @@ def test_a_record_of_nothing_is_no_problem() -> None:
     assert engine.findings() == []
 
 
+@pytest.mark.parametrize(("apart", "records"), [(1, 3), (50, 2)])
+def test_patience_counts_records_but_two_far_apart_are_enough(apart: int, records: int) -> None:
+    run = make_run("absorbed_updates")
+    engine = Engine()
+    engine.extend(run.sites)
+    for i in range(records):
+        assert engine.findings() == []
+        engine.feed(dataclasses.replace(run.records[i], step=i * apart))
+    assert [f.rule for f in engine.findings()] == ["update-lost"]
+
+
 def test_a_value_that_heals_is_told_once_and_the_watch_goes_on() -> None:
     def step(trace: Trace, i: int) -> None:
         unary("Exp", np.exp, [100.0 if i == 3 else 1.0])(trace, i)

@@ -10,6 +10,7 @@ from tb_numstab.analysis.families import FAMILIES
 from tb_numstab.analysis.finding import Fix
 from tb_numstab.analysis.rules import RULES
 from tb_numstab.analysis.rules.rule import Rule, Stage
+from tb_numstab.analysis.standing import LONG
 
 INTRODUCTION = """\
 # Rules
@@ -72,7 +73,7 @@ def _rule(rule: Rule) -> Iterator[str]:
     yield f"- Ops: {', '.join(f'`{t}`' for t in types) or 'any'}"
     yield f"- When: {rule.precondition}"
     if rule.patience > 1:
-        yield f"- Patience: {rule.patience} records on end"
+        yield f"- Patience: {rule.patience} records on end, or 2 at least {LONG} steps apart"
     yield f"- Source: {rule.source}"
     yield f"- Fix: {rule.fix.text}\n"
     yield from _code(rule.fix)

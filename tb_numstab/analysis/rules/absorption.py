@@ -54,8 +54,7 @@ RULES = (
         families=("add", "sub"),
         when=_whole_operand_lost,
         precondition="the smallest magnitude of one operand is at least 2^(p+2) times the largest of the other (p "
-        "significant bits), so that no element changes; neither is a literal or a mask before Softmax; three records "
-        "on end",
+        "significant bits), so that no element changes; neither is a literal or a mask before Softmax",
         explain="{op} adds operands up to {x.top} and {y.top}: none of {out.operands:,.0f} elements changes, {f.name} "
         "keeps {f.precision} significant bits.",
         fix=Fix("Bring both operands to one scale before they meet.", "a + b", "layer_norm(a) + layer_norm(b)"),
@@ -72,7 +71,7 @@ RULES = (
         families=("add",),
         when=_loop_stagnates,
         precondition="inside a loop body, in at most 11 significant bits, at least half of the like-signed additions "
-        "change nothing; in three records on end",
+        "change nothing",
         explain="{op} in a loop: {out.absorbed:,.0f} of {out.operands:,.0f} additions changed nothing; the total "
         "stands at {out.top}, and {f.name} keeps {f.precision} significant bits.",
         fix=ACCUMULATE_WIDER,
@@ -85,8 +84,7 @@ RULES = (
         title="A cumulative sum has stopped growing",
         families=("cumsum",),
         when=_cumsum_stagnates,
-        precondition="a Cumsum of non-negative numbers has reached 2^p times its largest addend; in three records on "
-        "end",
+        precondition="a Cumsum of non-negative numbers has reached 2^p times its largest addend",
         explain="{op} reached {out.top} with addends up to {x.top}: from there on they change nothing in {f.name} "
         "({f.precision} significant bits).",
         fix=Fix("Accumulate in a wider format.", "tf.cumsum(x)", "tf.cumsum(tf.cast(x, tf.float32))"),

@@ -75,7 +75,7 @@ RULES = (
         families=("sub",),
         when=lambda o: _is_variance(o) & _meaningless(o),
         precondition="the difference of a mean of squares and a squared mean has lost its whole significand, in every "
-        "element, in three records on end",
+        "element",
         explain="{op} subtracted values up to {y.top} from values up to {x.top} and kept at most "
         "{out.top}: with {f.precision} significant bits that is rounding error.",
         fix=_TWO_PASS,
@@ -89,8 +89,8 @@ RULES = (
         title="A cancelled difference is divided by",
         families=("sub", "add"),
         when=lambda o: ~_is_variance(o) & _meaningless(o) & _feeds_pole(o),
-        precondition="a sum or difference of two rounded numbers has lost its whole significand, in every element, in "
-        "three records on end, and is a denominator or the argument of Sqrt, Rsqrt or Log",
+        precondition="a sum or difference of two rounded numbers has lost its whole significand, in every element, "
+        "and is a denominator or the argument of Sqrt, Rsqrt or Log",
         explain="{op} of values up to {x.top} and {y.top} kept at most {out.top}: with "
         "{f.precision} significant bits that is rounding error, and a division, root or logarithm depends on it.",
         fix=Fix(

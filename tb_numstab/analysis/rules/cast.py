@@ -34,7 +34,7 @@ RULES = (
         title="Gradients underflow in a narrow format",
         families=("cast",),
         when=_gradients_underflow,
-        precondition="in three records on end a Cast of a gradient turns at least 10 % of its non-zero elements into 0 "
+        precondition="a Cast of a gradient turns at least 10 % of its non-zero elements into 0 "
         "or subnormal numbers, while its largest element leaves 20 bits or more to overflow",
         explain="{op} to {f.name} left {out.underflow:,.0f} of {x.size:,.0f} gradient elements 0 or subnormal: the "
         "largest is {x.magnitude:.2g}, normal numbers begin at {f.min_normal:.2g}.",

@@ -54,7 +54,7 @@ class Rule:
       stage: when it is asked.
       blame: the operand and property that explain the event one hop back, such as ``"x.zero"``.
       severity, certainty: of its findings.
-      patience: consecutive records in which ``when`` must hold.
+      patience: consecutive records in which ``when`` must hold; two are enough when they lie far apart.
       once: one finding per session, about the op that shows it first; else one per source line.
       trend: of a Stage.TREND rule.
     """
