@@ -21,7 +21,9 @@ UNKNOWN_BYTES = 1 << 20
 class Bucket:
     """Tensors on their way to one host call."""
 
-    def __init__(self) -> None:
+    def __init__(self, looped: bool = False) -> None:
+        """``looped`` marks the body of a loop, which may run many times in a step."""
+        self._looped = looped
         self.tensors: list[Any] = []
         self.entries: list[Entry] = []
         self.bytes = 0
@@ -43,12 +45,12 @@ class Bucket:
 
     def send(self, collect: Callable[[], Collector]) -> None:
         """Adds the op that hands the tensors to the collector of the run, in the current graph."""
-        entries = tuple(self.entries)
+        entries, looped = tuple(self.entries), self._looped
         if not entries:
             return
 
         def sink(*tensors: Any) -> None:
-            collect().sink(entries, tensors)
+            collect().sink(entries, tensors, looped)
 
         with tf.control_dependencies(None), tf.name_scope("numstab/"), tf.device("CPU:0"), record.stop_recording():
             tf.numpy_function(sink, self.tensors, [])

@@ -17,6 +17,9 @@ from tb_numstab.schema.formats import HISTOGRAM_BINS
 ESTIMATE_FROM = 4 * SAMPLE
 """Elements from which a sample is much cheaper than a full pass."""
 
+LOOP_DENSE = 8
+"""Runs of a loop's body measured at the start, and the distance of those measured later."""
+
 EXTENSIVE = np.array([c.combine is Combine.ADD and c.name not in ("calls", "inspected") for c in COLUMNS])
 """Columns that grow with the number of elements."""
 
@@ -56,6 +59,23 @@ class Entry:
 
 
 @dataclass
+class _Loop:
+    """Which runs of a loop's body are measured when not all are: the first ones, then some."""
+
+    entries: tuple[Entry, ...]
+    runs: int = 0
+    measured: int = 0
+
+    def measures(self) -> bool:
+        """Counts one run; whether it is to be measured."""
+        updates = any(entry.update is not None for entry in self.entries)
+        chosen = updates or self.runs < LOOP_DENSE or self.runs % LOOP_DENSE == 0
+        self.runs += 1
+        self.measured += chosen
+        return chosen
+
+
+@dataclass
 class Rows:
     """The measurements of one run: rows by slot, histogram counts by slot."""
 
@@ -82,8 +102,8 @@ class Collector:
 
     Attributes:
       exact: measure every element of every tensor. Otherwise the large tensors between gradients and
-        updates, most of all elements in a small model, are judged by a sample; what they do to a
-        variable is counted exactly all the same.
+        updates, most of all elements in a small model, are judged by a sample, and so are the later
+        runs of a loop's body; what happens to a trained variable is counted exactly all the same.
       old_values: value of each variable before the run, by id of its resource handle.
       problem: the first exception in a sink.
     """
@@ -94,10 +114,13 @@ class Collector:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _rows: dict[int, list[Row]] = field(default_factory=dict)
     _histograms: dict[int, NDArray[np.float32]] = field(default_factory=dict)
+    _loops: dict[int, _Loop] = field(default_factory=dict)
 
-    def sink(self, entries: tuple[Entry, ...], tensors: tuple[Array, ...]) -> None:
-        """Measures the entries of one bucket."""
+    def sink(self, entries: tuple[Entry, ...], tensors: tuple[Array, ...], looped: bool = False) -> None:
+        """Measures the entries of one bucket; ``looped`` if it belongs to a loop's body."""
         try:
+            if looped and not self.exact and not self._loops.setdefault(id(entries), _Loop(entries)).measures():
+                return
             work = [self._work(entry, tensors) for entry in entries]
             for (entry, array, operands, share), (row, histogram) in zip(
                 work, measure_all([array for _, array, _, _ in work]), strict=True
@@ -146,6 +169,10 @@ class Collector:
         for slot, partial in self._rows.items():
             rows[slot] = combine_all(np.stack(partial)) if len(partial) > 1 else partial[0]
             histogram[slot] = self._histograms[slot]
+        for loop in self._loops.values():
+            slots = np.array([entry.slot for entry in loop.entries])
+            rows[slots[:, None], np.flatnonzero(EXTENSIVE)] *= loop.runs / loop.measured
+            rows[slots, INDEX["calls"]] *= loop.runs / loop.measured
         return Rows(rows, histogram)
 
 

@@ -36,6 +36,7 @@ class Layout:
     nonfinite: int  # magnitudes from here on are Inf or NaN
     infinity: int  # the magnitude of Inf; -1 without one
     normal: int  # the smallest normal magnitude
+    steps: NDArray[np.float64]  # by biased exponent: the value of the last significand bit
 
     @classmethod
     def of(cls, fmt: FloatFormat) -> Layout:
@@ -51,6 +52,7 @@ class Layout:
             nonfinite=nonfinite,
             infinity=top if fmt.has_inf else -1,
             normal=1 << mantissa,
+            steps=np.ldexp(1.0, np.maximum(np.arange(1 << fmt.exponent_bits) - 1, 0) + fmt.min_subnormal_exp),
         )
 
     def exponent(self, magnitude: int) -> int:
@@ -208,12 +210,14 @@ def _sample(bits: Bits, layout: Layout, histogram: NDArray[np.float32]) -> float
 def spread(magnitude: Bits, layout: Layout) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Histogram bin and square of non-zero finite magnitudes given as bits."""
     mantissa = layout.fmt.precision - 1
-    patterns = magnitude.astype(np.int64)
-    biased = patterns >> mantissa
-    significand = (patterns & ((1 << mantissa) - 1)) + np.where(biased > 0, 1 << mantissa, 0)
-    scale = np.maximum(biased, 1) - 1
-    # frexp of the integer significand, at least 1, is exact and never subnormal.
-    exponent = np.frexp(significand)[1] - 1 + scale
+    biased = (magnitude >> mantissa).astype(np.int64)
+    significand = (magnitude & ((1 << mantissa) - 1)).astype(np.float64)
+    if biased.all():
+        significand += float(1 << mantissa)
+        exponent = biased + (mantissa - 1)
+    else:
+        significand += np.where(biased > 0, float(1 << mantissa), 0.0)
+        # frexp of an integer of at least 1 is exact and never subnormal.
+        exponent = np.frexp(significand)[1] - 1 + np.maximum(biased - 1, 0)
     with np.errstate(over="ignore", under="ignore"):
-        squares = np.square(np.ldexp(significand.astype(np.float64), scale + layout.fmt.min_subnormal_exp))
-    return exponent // layout.fmt.bin_width, squares
+        return exponent // layout.fmt.bin_width, np.square(significand * layout.steps[biased])

@@ -145,7 +145,7 @@ class GraphRecorder(Recorder):
         path, looped = self._place(graph)
         site = dataclasses.replace(site, dtype=tensor.dtype.name, shape=shape, graph=path, looped=looped)
         slot = self.add(tensor, site)
-        bucket = self._buckets.setdefault(id(graph), Bucket())
+        bucket = self._buckets.setdefault(id(graph), Bucket(looped))
         index = bucket.index(tensor)
         positions = tuple(bucket.index(t) for t in operands)
         # An optimizer's moments and what it computes from them; the trained variables count exactly.

@@ -60,53 +60,38 @@ def _sum(row: Row, out: Array, inputs: Sequence[Array], subtract: bool = False) 
     """Add, Sub: absorption, cancellation, overflow."""
     a, b = inputs
     _overflow(row, out, lambda: _finite(a) & _finite(b))
-    row[INDEX["operands"]] = _both_nonzero(a, b, out.shape)
     alone = _bits(b) ^ _bits(b).dtype.type(LAYOUTS[b.dtype.name].sign) if subtract else _bits(b)
-    row[INDEX["absorbed"]] = _equal_despite(out, _bits(a), b) + _equal_despite(out, alone, a)
-    row[INDEX["cancelled"]] = _cancelled_bits(out, a, b)
-
-
-def _both_nonzero(a: Array, b: Array, shape: tuple[int, ...]) -> int:
-    nonzero_a, nonzero_b = _magnitude(a) != 0, _magnitude(b) != 0
-    if nonzero_a.all():
-        return _count(nonzero_b, shape)
-    return _count(nonzero_a if nonzero_b.all() else nonzero_a & nonzero_b, shape)
-
-
-def _equal_despite(out: Array, kept: Bits, other: Array) -> int:
-    """Finite elements of ``out`` equal to the non-zero operand ``kept`` although ``other`` is not zero."""
-    equal = _bits(out) == kept
-    if not equal.any():
-        return 0
-    return _count(equal & (kept << 1 != 0) & (_magnitude(other) != 0) & _finite(out), out.shape)
+    magnitudes = _magnitude(a), _magnitude(b)
+    both = (magnitudes[0] != 0) & (magnitudes[1] != 0)
+    unchanged = (_bits(out) == _bits(a)) | (_bits(out) == alone)
+    row[INDEX["operands"]] = _count(both, out.shape)
+    row[INDEX["absorbed"]] = _count(unchanged & both & _finite(out), out.shape) if unchanged.any() else 0
+    row[INDEX["cancelled"]] = _cancelled_bits(_magnitude(out), *magnitudes, LAYOUTS[out.dtype.name])
 
 
 def _difference(row: Row, out: Array, inputs: Sequence[Array]) -> None:
     _sum(row, out, inputs, subtract=True)
 
 
-def _cancelled_bits(out: Array, a: Array, b: Array) -> float:
+def _cancelled_bits(out: Bits, a: Bits, b: Bits, layout: Layout) -> float:
     """max(max(E(a), E(b)) - E(out)) over elements with a non-zero result; at least 0.
 
     An exactly zero result is left out: x - x is exact. Large sums are sampled at a fixed stride.
     """
-    layout = LAYOUTS[out.dtype.name]
     stride = max(1, out.size // CANCEL_SAMPLE)
-    arrays = (np.broadcast_to(x, out.shape).reshape(-1)[::stride] if x.size > 1 else x.reshape(-1) for x in (out, a, b))
-    result, first, second = (_magnitude(np.ascontiguousarray(x)).astype(np.int64) for x in arrays)
-    known = (result > 0) & (result < layout.nonfinite)
-    if not known.any():
-        return 0.0
-    lost = np.maximum(_exponent(first, layout), _exponent(second, layout)) - _exponent(result, layout)
-    return float(max(0, int(lost[known].max())))
+    if stride > 1:
+        out, a, b = (np.broadcast_to(x, out.shape).reshape(-1)[::stride] if x.size > 1 else x for x in (out, a, b))
+    lost = np.maximum(_exponent(a, layout), _exponent(b, layout)) - _exponent(out, layout)
+    return float(max(0, np.where((out == 0) | (out >= layout.nonfinite), 0, lost).max()))
 
 
-def _exponent(magnitude: NDArray[np.int64], layout: Layout) -> NDArray[np.int64]:
+def _exponent(magnitude: Bits, layout: Layout) -> NDArray[np.int64]:
     """floor(log2) of finite magnitudes given as bits; zero counts as the smallest subnormal."""
-    mantissa = layout.fmt.precision - 1
-    biased = magnitude >> mantissa
-    subnormal = layout.fmt.min_subnormal_exp + np.frexp(np.maximum(magnitude, 1))[1] - 1
-    return np.where(biased > 0, biased - 1 + layout.fmt.min_exp, subnormal).astype(np.int64)
+    biased = (magnitude >> (layout.fmt.precision - 1)).astype(np.int64)
+    if biased.all():
+        return biased + (layout.fmt.min_exp - 1)
+    subnormal = layout.fmt.min_subnormal_exp + np.frexp(np.maximum(magnitude, 1).astype(np.float64))[1] - 1
+    return np.where(biased > 0, biased + (layout.fmt.min_exp - 1), subnormal)
 
 
 def _product(row: Row, out: Array, inputs: Sequence[Array]) -> None:

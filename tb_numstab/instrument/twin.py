@@ -22,6 +22,7 @@ from tensorflow.python.eager.polymorphic_function import autograph_util, functio
 from tb_numstab.instrument.collector import Collector, Rows
 from tb_numstab.instrument.graph_recorder import GraphRecorder
 from tb_numstab.instrument.iterators import Arguments
+from tb_numstab.instrument.op_types import LOOPS
 from tb_numstab.instrument.shadow import Shadow, replaced
 from tb_numstab.schema.ops import OpSite, Role
 
@@ -139,9 +140,7 @@ class Twin:
         if not self.trained:
             self.trained |= recorder.written_variables(trainable=False)
 
-    def run(
-        self, trace: Trace, arguments: Callable[[], Arguments], stand_ins: Mapping[int, Any] | None = None
-    ) -> Rows:
+    def run(self, trace: Trace, arguments: Callable[[], Arguments], stand_ins: Mapping[int, Any] | None = None) -> Rows:
         """Measures one step on copies of the variables.
 
         Args:
@@ -170,8 +169,9 @@ _BACKWARD = (Role.GRADIENT, Role.OPTIMIZER, Role.UPDATE)
 
 
 def _went_bad(sites: Sequence[OpSite], rows: Rows) -> bool:
-    """Whether anything between the loss and the updates was non-finite."""
-    return any(sites[int(slot)].role in _BACKWARD for slot in np.flatnonzero(rows.nonfinite()))
+    """Whether the step's results, a loop, or anything between the loss and the updates was non-finite."""
+    bad = [sites[int(slot)] for slot in np.flatnonzero(rows.nonfinite())]
+    return any(site.returned or site.role in _BACKWARD or site.op_type in LOOPS for site in bad)
 
 
 _twins: weakref.WeakKeyDictionary[Any, Twin] = weakref.WeakKeyDictionary()
