@@ -119,6 +119,8 @@ class EagerRecorder(Recorder):
                 if arrays:
                     count_events(op_type, row, array, arrays)
                 slot = self._place(dataclasses.replace(site, output=index), tensor)
+                if op_type in READS:
+                    self.handles[slot] = id(inputs[0])
                 self._collector.add(slot, row, histogram)
                 if array.size == 1 and not array.shape:
                     self._scalars[tensor._id] = slot
@@ -153,7 +155,9 @@ class EagerRecorder(Recorder):
         row, histogram = measure(array, LAYOUTS[array.dtype.name])
         if old is not None and op_type != "AssignVariableOp" and delta.shape == new.shape == old.shape:
             count_update(op_type, row, array, [_host(old), _host(delta)])
-        self._collector.add(self._place(dataclasses.replace(site, inputs=links), new), row, histogram)
+        slot = self._place(dataclasses.replace(site, inputs=links), new)
+        self.handles[slot] = id(handle)
+        self._collector.add(slot, row, histogram)
         self._values[id(handle)] = new
 
     def _find_old_value(self, op_type: str, handle: Any, new: Any, delta: Any) -> Any:

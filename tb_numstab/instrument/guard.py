@@ -163,7 +163,7 @@ class Guard:
             return []
         call.restore(state)
         rows = twin.run(trace, call.arguments, stand_ins=state)
-        return [Measurement(trace.sites, rows, trace.notes, kind="replay", step=number)]
+        return [Measurement(trace.sites, rows, trace.recorder.handles, trace.notes, kind="replay", step=number)]
 
     def _forget(self) -> None:
         self._journal.clear()

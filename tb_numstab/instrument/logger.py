@@ -10,9 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 from tensorflow.python.ops import summary_ops_v2
 
 from tb_numstab.analysis.engine import Engine
@@ -20,6 +18,7 @@ from tb_numstab.analysis.finding import Finding, Severity, Verdict
 from tb_numstab.analysis.origin import Origin
 from tb_numstab.instrument.host import warn_once
 from tb_numstab.instrument.measurement import Measurement
+from tb_numstab.instrument.slot_table import SlotTable
 from tb_numstab.instrument.watch import take_measurements
 from tb_numstab.schema.names import PLUGIN_NAME, new_session, ops_tag, steps_tag
 from tb_numstab.schema.ops import OpSite
@@ -97,9 +96,8 @@ class RunLog:
         self._writer = None if writer is None else weakref.ref(writer)
         self._session = new_session()
         self._engine = Engine()
-        self._slots: dict[int, NDArray[np.int64]] = {}  # id of a site list -> slot of each of its sites
-        self._kept: list[list[OpSite]] = []  # keeps those ids in use
-        self._count = self._chunks = self._records = 0
+        self._table = SlotTable()
+        self._chunks = self._records = 0
         self._flushed = time.monotonic()
         self._was_ok = True
         self._measured: int | None = None  # the last step that has a record
@@ -124,46 +122,26 @@ class RunLog:
         return StepHealth(step, self._measured == step, ok, findings, self._engine.origin, self._engine.verdict())
 
     def _record(self, step: int, measurements: Sequence[Measurement]) -> StepRecord:
-        slots, rows, histograms = [], [], []
-        for measurement in measurements:
-            numbers = self._slots_of(measurement.sites, step)[: len(measurement.rows.rows)]
-            ran = ~np.isnan(measurement.rows.rows[:, 0])
-            slots.append(numbers[ran])
-            rows.append(measurement.rows.rows[ran])
-            histograms.append(measurement.rows.quantized()[ran])
-        numbers = np.concatenate(slots)
-        # The same trace may run twice in a step (steps per call): the last run of a slot stands.
-        order = np.unique(numbers[::-1], return_index=True)[1]
-        order = len(numbers) - 1 - order
+        self._add_ops(self._table.extend(measurements), step)
+        slots, rows = self._table.rows(measurements)
         return StepRecord(
             session=self._session,
             step=step,
             wall_time=time.time(),
             kind=measurements[0].kind,
-            slots=numbers[order],
-            rows=np.concatenate(rows)[order],
-            histogram=np.concatenate(histograms)[order],
+            slots=slots,
+            rows=rows.rows,
+            histogram=rows.quantized(),
             notes=tuple(sorted({note for m in measurements for note in m.notes})),
             records_before=self._records,
         )
 
-    def _slots_of(self, sites: list[OpSite], step: int) -> NDArray[np.int64]:
-        """Slot numbers of a site list in this session; new sites enter the op table."""
-        known = self._slots.get(id(sites), np.empty(0, np.int64))
-        if not len(known):
-            self._kept.append(sites)
-        if len(known) < len(sites):
-            new = sites[len(known) :]
-            known = np.concatenate([known, np.arange(self._count, self._count + len(new))])
-            self._slots[id(sites)] = known
-            self._add_ops([_renumbered(site, known) for site in new], step)
-        return known
-
     def _add_ops(self, sites: list[OpSite], step: int) -> None:
-        chunk = OpTableChunk(self._session, self._count, tuple(sites))
+        if not sites:
+            return
+        chunk = OpTableChunk(self._session, self._table.size - len(sites), tuple(sites))
         self._write(ops_tag(self._session, self._chunks), encode_ops(chunk), step)
         self._engine.extend(sites)
-        self._count += len(sites)
         self._chunks += 1
 
     def _write(self, tag: str, data: bytes, step: int) -> None:
@@ -185,13 +163,6 @@ class RunLog:
             writer.flush()
         except (tf.errors.OpError, OSError) as error:
             warn_once(f"the log could not be written, training goes on: {error}")
-
-
-def _renumbered(site: OpSite, slots: NDArray[np.int64]) -> OpSite:
-    def number(local: int) -> int:
-        return int(slots[local]) if local >= 0 else -1
-
-    return dataclasses.replace(site, inputs=tuple(number(i) for i in site.inputs), gradient_of=number(site.gradient_of))
 
 
 def _metadata() -> Any:

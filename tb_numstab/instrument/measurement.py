@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 from tb_numstab.instrument.collector import Rows
 from tb_numstab.schema.ops import OpSite
@@ -15,6 +16,7 @@ class Measurement:
     Attributes:
       sites: the same list object at every step of the same trace; eager tables grow.
       rows: the rows of the first ``len(rows.rows)`` sites.
+      variables: id of the variable's handle, by site of its reads and updates.
       notes: what a reader should know.
       kind: "survey" or "replay", as in StepRecord.
       step: the training step it belongs to; None for the one being logged.
@@ -22,6 +24,7 @@ class Measurement:
 
     sites: list[OpSite]
     rows: Rows
+    variables: Mapping[int, int]
     notes: tuple[str, ...] = ()
     kind: str = "survey"
     step: int | None = None

@@ -1,0 +1,104 @@
+"""One op table for a session: the sites of all its traces one after another, and one row per slot and step."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tb_numstab.instrument.collector import Rows
+from tb_numstab.instrument.measurement import Measurement
+from tb_numstab.schema.columns import INDEX, combine, empty_rows
+from tb_numstab.schema.formats import HISTOGRAM_BINS
+from tb_numstab.schema.ops import OpSite, Role
+
+Slots = NDArray[np.int64]
+
+
+class SlotTable:
+    """Gives every site of every trace its slot in the session.
+
+    Attributes:
+      size: slots given so far.
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._slots: dict[int, Slots] = {}  # id of a site list -> slot of each of its sites
+        self._kept: list[list[OpSite]] = []  # keeps those ids in use
+
+    def extend(self, measurements: Sequence[Measurement]) -> list[OpSite]:
+        """The sites of one step's measurements that are new, in session slots.
+
+        A variable that one function reads after another one has updated it carries on from that update.
+        """
+        new: list[OpSite] = []
+        updated: dict[int, int] = {}  # handle -> slot of its latest update in this step
+        for measurement in measurements:
+            known = self._slots.get(id(measurement.sites), np.empty(0, np.int64))
+            sites = measurement.sites[len(known) :]
+            if not len(known):
+                self._kept.append(measurement.sites)
+            slots = np.concatenate([known, self.size + np.arange(len(sites))])
+            self._slots[id(measurement.sites)] = slots
+            self.size += len(sites)
+            for local, site in enumerate(sites, len(known)):
+                site = _renumbered(site, slots)
+                before = updated.get(measurement.variables.get(local, -1), -1)
+                if site.role is Role.VARIABLE and before >= 0:
+                    site = dataclasses.replace(site, inputs=(before,))
+                new.append(site)
+            for local, handle in measurement.variables.items():
+                if measurement.sites[local].role is Role.UPDATE:
+                    updated[handle] = int(slots[local])
+        return new
+
+    def rows(self, measurements: Iterable[Measurement]) -> tuple[Slots, Rows]:
+        """One step's rows, one per slot that ran, the slots ascending.
+
+        Runs of one trace combine, as those of a loop body do. A run that leaves something non-finite
+        stands alone: what comes after it is its consequence.
+        """
+        runs: dict[int, Rows] = {}
+        spoilt: set[int] = set()
+        for measurement in measurements:
+            trace = id(measurement.sites)
+            if trace in spoilt:
+                continue
+            if _spoils(measurement):
+                spoilt.add(trace)
+                runs[trace] = measurement.rows
+            else:
+                runs[trace] = _combined(runs[trace], measurement.rows) if trace in runs else measurement.rows
+        slots = np.concatenate([self._slots[trace][: len(rows.rows)] for trace, rows in runs.items()])
+        table = np.concatenate([rows.rows for rows in runs.values()])
+        histogram = np.concatenate([rows.histogram for rows in runs.values()])
+        order = np.argsort(slots)
+        order = order[~np.isnan(table[order, INDEX["size"]])]
+        return slots[order], Rows(table[order], histogram[order])
+
+
+def _spoils(measurement: Measurement) -> bool:
+    """Whether a run left a variable or a result non-finite."""
+    bad = np.flatnonzero(measurement.rows.nonfinite())
+    return any(measurement.sites[i].role is Role.UPDATE or measurement.sites[i].returned for i in bad.tolist())
+
+
+def _combined(earlier: Rows, later: Rows) -> Rows:
+    count = max(len(earlier.rows), len(later.rows))  # an eager table may have grown
+    first, second = empty_rows(count), empty_rows(count)
+    first[: len(earlier.rows)], second[: len(later.rows)] = earlier.rows, later.rows
+    second[:, INDEX["first_bad_call"]] += np.nan_to_num(first[:, INDEX["calls"]])
+    histogram = np.zeros((count, HISTOGRAM_BINS), np.float32)
+    histogram[: len(earlier.rows)] += earlier.histogram
+    histogram[: len(later.rows)] += later.histogram
+    return Rows(combine(first, second), histogram)
+
+
+def _renumbered(site: OpSite, slots: Slots) -> OpSite:
+    def number(local: int) -> int:
+        return int(slots[local]) if local >= 0 else -1
+
+    return dataclasses.replace(site, inputs=tuple(number(i) for i in site.inputs), gradient_of=number(site.gradient_of))
