@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
+from tests.support.chromium import chromium
 from tests.support.runs import SyntheticRun, make_run, write_all
 
 
@@ -19,3 +22,10 @@ def logdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small() -> SyntheticRun:
     """Ten steps of a healthy training."""
     return make_run("healthy", steps=10)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The one browser of the session; each test opens pages or contexts of its own in it."""
+    with chromium() as running:
+        yield running

@@ -300,20 +300,10 @@ def heavy_modules(logdir: Path, extra: str = "") -> str:
     return run.stderr.strip()
 
 
-def test_check_never_imports_tensorflow(logdir: Path) -> None:
+def test_check_starts_without_tensorflow(logdir: Path) -> None:
     assert heavy_modules(logdir) == ""
 
 
 def test_an_imported_tensorflow_would_be_noticed(logdir: Path) -> None:
     stub = "import sys, types; sys.modules['tensorflow'] = types.ModuleType('tensorflow');"
     assert heavy_modules(logdir, stub) == "tensorflow"
-
-
-def test_check_starts_in_under_a_second(logdir: Path) -> None:
-    def seconds() -> float:
-        start = time.monotonic()
-        launch("check", logdir).communicate(timeout=20)
-        return time.monotonic() - start
-
-    # The best of three: the machine may be busy with something else.
-    assert min(seconds() for _ in range(3)) < 1.0

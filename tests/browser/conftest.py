@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Frame, FrameLocator, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Frame, FrameLocator, Page, Request
 
 from tests.plugin.tensorboard_process import tensorboard
 from tests.support.runs import write_all
-
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 
 
 def link(**state: object) -> str:
@@ -80,14 +76,6 @@ class Tab:
         """Nothing went wrong, and no other host was asked for anything."""
         assert self.errors == []
         assert {urlsplit(r.url).netloc for r in self.own_requests()} <= {urlsplit(self.address).netloc}
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield running
-        running.close()
 
 
 @pytest.fixture(scope="session")

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
-
-from tests.browser.conftest import CHROMIUM, FLAGS, Tab
+from tests.browser.conftest import Tab
 from tests.plugin.tensorboard_process import tensorboard
+from tests.support.chromium import chromium
 
 
 @dataclass(frozen=True)
 class Picture:
     """One picture: what the link shows, in which theme and how large."""
 
-    state: dict[str, object]
+    state: Mapping[str, object]
     theme: str = "light"
     width: int = 1280
     height: int = 960
@@ -38,8 +38,7 @@ PICTURES = {
 
 def main(logdir: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         with tensorboard(logdir, log=Path(folder) / "log.txt") as address:
             tab = Tab(browser.new_page(), address)
             for name, picture in PICTURES.items():
@@ -52,7 +51,6 @@ def main(logdir: Path, out: Path) -> None:
                 tab.page.wait_for_timeout(300)
                 tab.page.screenshot(path=out / f"{name}.png")
                 print(out / f"{name}.png")
-        browser.close()
 
 
 if __name__ == "__main__":
