@@ -23,8 +23,6 @@ class Picture:
     height: int = 960
 
 
-NAN_OP = dict(run="nan_softmax", op="Log:0")
-
 PICTURES = {
     "overview": Picture(dict(run="nan_softmax"), height=980),
     "op-dark": Picture(dict(run="float16/overflow", op="MatMul_4:0"), theme="dark", height=1010),
@@ -32,7 +30,7 @@ PICTURES = {
     "scales": Picture(dict(run="seed_story/multiply", view="interactions"), height=420),
     "layers": Picture(dict(run="healthy", view="layers"), theme="dark", height=820),
     "compare": Picture(dict(run="lost_updates/bfloat16", view="compare", against="lost_updates/float32"), height=700),
-    "narrow": Picture(NAN_OP, width=390, height=900),
+    "narrow": Picture(dict(run="nan_softmax", op="Log:0"), width=390, height=900),
 }
 
 

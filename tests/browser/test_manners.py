@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, expect
 from tests.browser.conftest import Tab
 from tests.plugin.tensorboard_process import tensorboard
 from tests.support.runs import make_run
-from tests.support.synthetic import Recorder
+from tests.support.synthetic import Recorder, scaled_run
 
 AXE = Path(__file__).parents[2] / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
 
@@ -147,6 +147,7 @@ def training(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Training]:
             recorder.ops(run.sites)
             for record in run.records:
                 recorder.step(dataclasses.replace(record, session=session))
+    scaled_run(folder / "logs" / "large", slots=3000, records=3)
     run = make_run("nan_softmax_log")
     with Recorder(folder / "logs" / "live") as live:
         live.ops(run.sites)
@@ -190,3 +191,18 @@ def test_a_restart_hides_nothing_and_links_name_the_part(training_tab: Tab) -> N
     frame.get_by_role("combobox", name="recorded in 2 parts").select_option(index=0)
     expect(heading).to_have_text("Broken at step 57")
     assert "p.numstab.session=20250101T000000-first" in training_tab.page.url
+
+
+def test_a_large_map_is_opened_level_by_level(training_tab: Tab) -> None:
+    frame = training_tab.open(run="large", view="map")
+    cells = frame.get_by_role("application", name="Health map cells")
+    labels = frame.locator(".map-label")
+    expect(frame.locator(".map-zoom")).to_contain_text("3\u2009000 tensors")
+    expect(labels.first).to_have_text("sequential/dense_0 …")
+    cells.click(position={"x": 20, "y": 5})
+    expect(frame.locator(".map-group").first).to_have_text("sequential/dense_0")
+    cells.click(position={"x": 20, "y": 30})
+    expect(frame.get_by_role("heading", level=1)).to_contain_text("MatMul sequential/dense_0/MatMul")
+    training_tab.page.go_back()
+    frame.get_by_role("button", name="All tensors").click()
+    expect(labels.first).to_have_text("sequential/dense_0 …")

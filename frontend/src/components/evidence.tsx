@@ -1,5 +1,6 @@
 import { useAnswer, useApp } from "../context";
 import type { Finding, OpPage } from "../model/api";
+import { tellingStep } from "../model/finding";
 import { Link, opState } from "./link";
 import { Ruler, RulerLegend } from "./ruler";
 
@@ -10,13 +11,13 @@ export function EvidenceRuler({ finding }: { finding: Finding }) {
     run: state.run,
     session: state.session,
     op: finding.op.key,
-    step: finding.first_step,
+    step: tellingStep(finding),
   });
   return (
     <section class="evidence">
       <header class="evidence-head">
-        <h3>The numbers at step {value?.step ?? finding.first_step}, on a scale of powers of two</h3>
-        <Link class="button" to={opState(finding.op, finding.first_step)}>
+        <h3>The numbers at step {value?.step ?? tellingStep(finding)}, on a scale of powers of two</h3>
+        <Link class="button" to={opState(finding.op, tellingStep(finding))}>
           Show the evidence
         </Link>
       </header>

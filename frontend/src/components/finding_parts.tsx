@@ -2,6 +2,7 @@ import { Fragment } from "preact";
 import { useApp } from "../context";
 import { addressOf } from "../host/address";
 import type { Certainty, Finding, Hop } from "../model/api";
+import { tellingStep } from "../model/finding";
 import { plural, prose } from "../model/format";
 import { formatHash } from "../model/link";
 import { findingMarkdown } from "../model/markdown";
@@ -64,7 +65,7 @@ function hopItem(hop: Hop) {
 export function CopyMarkdown({ finding }: { finding: Finding }) {
   const { state } = useApp();
   const text = () => {
-    const link = addressOf(formatHash({ ...state, ...opState(finding.op, finding.first_step) }));
+    const link = addressOf(formatHash({ ...state, ...opState(finding.op, tellingStep(finding)) }));
     return findingMarkdown(finding, state.run ?? "", link);
   };
   return <CopyButton label="Copy as Markdown" text={text} done="Finding copied as Markdown." />;

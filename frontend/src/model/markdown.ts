@@ -28,7 +28,7 @@ export function findingMarkdown(finding: Finding, run: string, link: string): st
   if (fix.before || fix.after) {
     lines.push("", fenced("diff", [...prefixed("-", fix.before), ...prefixed("+", fix.after)].join("\n")));
   }
-  if (finding.forecast) lines.push("", finding.forecast);
+  if (finding.forecast) lines.push("", `Forecast: ${finding.forecast}`);
   lines.push("", `[Open in TensorBoard](${link})`, "");
   return lines.join("\n");
 }

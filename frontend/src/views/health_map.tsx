@@ -8,7 +8,7 @@ import { EmptyState, Failure, Waiting } from "../components/states";
 import { useWidth } from "../components/use_width";
 import { useAnswer, useApp } from "../context";
 import type { HealthMap } from "../model/api";
-import { plural } from "../model/format";
+import { count, plural } from "../model/format";
 import {
   cellText,
   LEVELS,
@@ -114,7 +114,7 @@ function MapZoom({ map, reset }: MapZoomProps) {
   const [first, last] = map.rows_shown;
   return (
     <p class="map-zoom">
-      {plural(last - first, "tensor")} of {map.total_rows}
+      {plural(last - first, "tensor")} of {count(map.total_rows)}
       {state.filters.rows && (
         <button type="button" class="button" onClick={() => reset({ rows: "" })}>
           All tensors
@@ -129,6 +129,10 @@ function MapZoom({ map, reset }: MapZoomProps) {
   );
 }
 
+const HINT =
+  "Point at a cell, or use the arrow keys. Enter opens it, drag or + zooms into steps, Escape shows all.";
+const HINT_STATIC = "Point at a cell, or use the arrow keys. Enter opens a tensor's page.";
+
 interface MapBodyProps {
   map: HealthMap;
   cells: MapCells;
@@ -137,7 +141,7 @@ interface MapBodyProps {
 }
 
 function MapBody({ map, cells, metric, zoom }: MapBodyProps) {
-  const { go } = useApp();
+  const { go, source } = useApp();
   const [ref, width] = useWidth<HTMLDivElement>();
   const [cursor, setCursor] = useState<Cursor | null>(null);
   const layout = useMemo(() => layoutOf(map.rows), [map]);
@@ -145,6 +149,7 @@ function MapBody({ map, cells, metric, zoom }: MapBodyProps) {
   useEffect(() => setCursor(null), [map]);
 
   const zoomSteps = (from: number, to: number) => {
+    if (!source.live) return;
     const [start, end] = [map.columns[from], map.columns[to]];
     if (start && end) zoom({ steps: `${start[0]}-${end[1] + 1}` });
   };
@@ -152,7 +157,7 @@ function MapBody({ map, cells, metric, zoom }: MapBodyProps) {
     const shown = map.rows[row];
     if (!shown) return;
     if (shown.op) go(opState(shown.op, map.columns[column]?.[1] ?? null));
-    else zoom({ rows: `${shown.first}-${shown.last}` });
+    else if (source.live) zoom({ rows: `${shown.first}-${shown.last}` });
   };
   const key = (event: KeyboardEvent) => {
     const at = cursor ?? { row: 0, column: 0 };
@@ -169,8 +174,7 @@ function MapBody({ map, cells, metric, zoom }: MapBodyProps) {
   return (
     <>
       <p class="map-readout" role="status">
-        {text ||
-          "Point at a cell, or use the arrow keys. Enter opens it, drag or + zooms into steps, Escape shows all."}
+        {text || (source.live ? HINT : HINT_STATIC)}
       </p>
       <div class="map">
         <MapLabels map={map} layout={layout} />
@@ -216,6 +220,7 @@ function MapLabels({ map, layout }: { map: HealthMap; layout: MapLayout }) {
       {map.rows.map((row, i) => (
         <li key={row.first} class="map-label" style={box({ top: layout.tops[i] ?? 0 })} title={rowName(row)}>
           {row.op ? row.op.op_type : row.group}
+          {row.groups > 1 && " …"}
           {row.op && <span class="muted"> {row.op.variable || row.op.name.split("/").pop()}</span>}
         </li>
       ))}

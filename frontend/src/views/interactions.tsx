@@ -26,7 +26,7 @@ const CERTAINTIES: Record<Certainty, string> = { proven: "proven", event: "count
 
 /** Operands of very different scale at one step, and what their gap does. */
 export function InteractionsView() {
-  const { state } = useApp();
+  const { state, source } = useApp();
   const { value, error } = useAnswer<Interactions>("interactions", {
     run: state.run,
     session: state.session,
@@ -48,7 +48,7 @@ export function InteractionsView() {
         </div>
         <StepChoice step={value.step} asked={value.asked_step} steps={value.steps} />
       </header>
-      <Filters counts={value.counts} />
+      {source.live && <Filters counts={value.counts} />}
       {value.interactions.length > 0 ? <GapTable value={value} /> : <NoGaps value={value} />}
       <Paging
         what="Interactions"

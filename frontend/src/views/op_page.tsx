@@ -104,7 +104,7 @@ function OpFinding({ finding }: { finding: Finding }) {
             {prose(finding.summary)}{" "}
             <span class="muted">({stepRange(finding.first_step, finding.last_step)})</span>
           </p>
-          {finding.forecast && <p class="forecast">{prose(finding.forecast)}</p>}
+          {finding.forecast && <p class="forecast">Forecast: {prose(finding.forecast)}</p>}
         </div>
         <CertaintyTag certainty={finding.certainty} />
         <span class="finding-tools">

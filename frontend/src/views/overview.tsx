@@ -10,6 +10,7 @@ import { useAnswer, useApp } from "../context";
 import { download } from "../host/download";
 import type { Finding, Overview, Verdict } from "../model/api";
 import { findingsCsv } from "../model/csv";
+import { tellingStep } from "../model/finding";
 import { baseName, count, plural, prose, stepRange } from "../model/format";
 
 /** The first look: how the run is doing, what is wrong, why, and how to mend it, without a click. */
@@ -22,7 +23,7 @@ export function OverviewView({ runs, verdicts }: RunsProps) {
   const [worst, ...others] = value.findings;
   return (
     <>
-      <Banner verdict={value.verdict} />
+      <Banner verdict={value.verdict} worst={worst} />
       <Remarks overview={value} />
       {worst ? <MainFinding finding={worst} /> : <AllWell overview={value} />}
       {others.length > 0 && <OtherFindings findings={others} />}
@@ -46,18 +47,19 @@ function NoStepYet({ overview }: { overview: Overview }) {
   );
 }
 
-const HEADLINE = {
-  healthy: () => "Healthy",
-  "at risk": () => "At risk",
-  broken: (verdict: Verdict) => `Broken at step ${verdict.step}`,
-};
+/** The verdict in a few words; of what is coming, with the time that is left. */
+function headline(verdict: Verdict, worst: Finding | undefined): string {
+  if (verdict.status === "healthy") return "Healthy";
+  if (verdict.status === "broken") return `Broken at step ${verdict.step}`;
+  return worst?.forecast ? `At risk: ${prose(worst.forecast)}` : "At risk";
+}
 
-function Banner({ verdict }: { verdict: Verdict }) {
+function Banner({ verdict, worst }: { verdict: Verdict; worst: Finding | undefined }) {
   return (
     <section class={`banner banner-${STATUS_SHAPE[verdict.status]}`} aria-labelledby="verdict">
       <Icon shape={STATUS_SHAPE[verdict.status]} size={36} />
       <div>
-        <PageTitle id="verdict">{HEADLINE[verdict.status](verdict)}</PageTitle>
+        <PageTitle id="verdict">{headline(verdict, worst)}</PageTitle>
         <p>{prose(verdict.text)}</p>
       </div>
     </section>
@@ -135,7 +137,6 @@ function MainFinding({ finding }: { finding: Finding }) {
           <CopyMarkdown finding={finding} />
         </span>
       </header>
-      {finding.forecast && <p class="forecast">{prose(finding.forecast)}</p>}
       <FindingBody finding={finding} />
       <EvidenceRuler finding={finding} />
     </article>
@@ -149,7 +150,7 @@ function FindingBody({ finding }: { finding: Finding }) {
         <h3>Where</h3>
         {finding.op.source && <SourceLine frame={finding.op.source} />}
         <p class="finding-op">
-          <OpLink op={finding.op} step={finding.first_step} />
+          <OpLink op={finding.op} step={tellingStep(finding)} />
           {finding.op.layer && <> in layer {finding.op.layer}</>}
           <br />
           <span class="muted">
@@ -191,7 +192,7 @@ function OtherFindings({ findings }: { findings: Finding[] }) {
               <p class="finding-summary">{prose(`${finding.summary} ${finding.forecast}`)}</p>
               <FindingBody finding={finding} />
               <p class="finding-tools">
-                <Link class="button" to={opState(finding.op, finding.first_step)}>
+                <Link class="button" to={opState(finding.op, tellingStep(finding))}>
                   Show the evidence
                 </Link>
                 <CopyMarkdown finding={finding} />

@@ -1,0 +1,99 @@
+"""What the tab says when there is nothing to show, or something is wrong with the server."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Browser, Route, expect
+
+from tests.browser.conftest import Tab, link
+
+RUNS = "**/data/plugin/numstab/runs"
+OVERVIEW = "**/data/plugin/numstab/overview*"
+
+
+def answer(body: object, status: int = 200) -> Callable[[Route], None]:
+    return lambda route: route.fulfill(status=status, content_type="application/json", body=json.dumps(body))
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "says"),
+    [
+        ({"api": 1, "runs": []}, 200, "has been watched yet"),
+        ({"api": 2, "runs": []}, 200, "different versions"),
+        ({"error": {"code": 500, "message": "An error in tb-numstab; see the log."}}, 500, "An error in tb-numstab"),
+        ("<html>", 502, "TensorBoard answered with status 502."),
+    ],
+)
+def test_the_list_of_runs_is_not_to_be_had(own_tab: Tab, body: object, status: int, says: str) -> None:
+    own_tab.page.route(RUNS, answer(body, status))
+    expect(own_tab.open().locator(".empty")).to_contain_text(says)
+    own_tab.errors.clear()  # The browser's own remark on the status.
+
+
+def test_how_to_watch_a_training_is_shown_to_who_has_none(own_tab: Tab) -> None:
+    own_tab.page.route(RUNS, answer({"api": 1, "runs": []}))
+    frame = own_tab.open()
+    expect(frame.locator(".sample").first).to_contain_text("@tb_numstab.watch")
+    expect(frame.locator(".sample").last).to_contain_text("NumericalHealth")
+
+
+def test_a_training_that_has_not_logged_a_step_yet(own_tab: Tab) -> None:
+    def without_records(route: Route) -> None:
+        overview = route.fetch().json()
+        route.fulfill(json=overview | {"verdict": None, "findings": []})
+
+    own_tab.page.route(OVERVIEW, without_records)
+    expect(own_tab.open(run="healthy").locator(".empty")).to_contain_text("No step has been recorded yet")
+
+
+def test_what_could_not_be_read_is_told_beside_what_could(own_tab: Tab) -> None:
+    def with_problem(route: Route) -> None:
+        overview = route.fetch().json()
+        overview["problems"] = ["Written with schema 9, this tb-numstab reads up to 1: upgrade tb-numstab."]
+        overview["notes"] = ["Measured without jit."]
+        route.fulfill(json=overview)
+
+    own_tab.page.route(OVERVIEW, with_problem)
+    frame = own_tab.open(run="nan_softmax_log")
+    expect(frame.get_by_text("upgrade tb-numstab")).to_be_visible()
+    expect(frame.get_by_text("Measured without jit.")).to_be_visible()
+    expect(frame.get_by_role("heading", level=1)).to_have_text("Broken at step 57")
+
+
+def test_a_server_that_is_gone(own_tab: Tab) -> None:
+    frame = own_tab.open(run="healthy")
+    own_tab.page.route("**/data/plugin/numstab/**", lambda route: route.abort())
+    frame.get_by_role("link", name="Health map").click()
+    expect(frame.locator("main")).to_contain_text("TensorBoard does not answer. Is it still running?")
+    own_tab.errors.clear()  # The browser's own remark on the connection.
+
+
+def test_names_from_a_log_are_text_and_nothing_else(own_tab: Tab) -> None:
+    evil = "<img src=x onerror=\"document.title='owned'\">"
+
+    def poisoned(route: Route) -> None:
+        overview = route.fetch().json()
+        finding = overview["findings"][0]
+        finding["title"] = finding["summary"] = finding["fix"]["before"] = evil
+        finding["op"]["name"] = finding["op"]["source"]["text"] = evil
+        route.fulfill(json=overview)
+
+    own_tab.page.route(OVERVIEW, poisoned)
+    frame = own_tab.open(run="nan_softmax_log")
+    expect(frame.get_by_role("heading", name=evil)).to_be_visible()
+    expect(frame.locator(".finding img")).to_have_count(0)
+    assert own_tab.document.title() != "owned"
+
+
+def test_inside_a_notebooks_frame(browser: Browser, address: str) -> None:
+    notebook = f'<iframe width="1200" height="800" src="{address}{link(run="nan_softmax_log")}"></iframe>'
+    page = browser.new_page()
+    page.route("http://localhost:8888/**", lambda route: route.fulfill(content_type="text/html", body=notebook))
+    page.goto("http://localhost:8888/notebooks/train.ipynb")
+    frame = page.frame_locator("iframe").frame_locator("iframe")
+    heading = frame.get_by_role("heading", level=1)
+    expect(heading).to_have_text("Broken at step 57", timeout=15_000)
+    frame.get_by_role("link", name="Health map").click()
+    expect(heading).to_have_text("Health map")
+    page.close()
