@@ -1,7 +1,11 @@
 """What the tab says when there is nothing to show, or something is wrong with the server."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
 
 import pytest
 from playwright.sync_api import Browser, Route, expect
@@ -86,11 +90,21 @@ def test_names_from_a_log_are_text_and_nothing_else(own_tab: Tab) -> None:
     assert own_tab.document.title() != "owned"
 
 
-def test_inside_a_notebooks_frame(browser: Browser, address: str) -> None:
-    notebook = f'<iframe width="1200" height="800" src="{address}{link(run="nan_softmax_log")}"></iframe>'
+@pytest.fixture
+def notebook(tmp_path: Path, address: str) -> Iterator[str]:
+    """The address of a page of another server that shows the tab in a frame, as a notebook does."""
+    source = f"{address}{link(run='nan_softmax_log')}"
+    (tmp_path / "notebook.html").write_text(f'<iframe width="1200" height="800" src="{source}"></iframe>')
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("localhost", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://localhost:{server.server_port}/notebook.html"
+        server.shutdown()
+
+
+def test_inside_a_notebooks_frame(browser: Browser, notebook: str) -> None:
     page = browser.new_page()
-    page.route("http://localhost:8888/**", lambda route: route.fulfill(content_type="text/html", body=notebook))
-    page.goto("http://localhost:8888/notebooks/train.ipynb")
+    page.goto(notebook)
     frame = page.frame_locator("iframe").frame_locator("iframe")
     heading = frame.get_by_role("heading", level=1)
     expect(heading).to_have_text("Broken at step 57", timeout=15_000)
