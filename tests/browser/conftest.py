@@ -11,7 +11,6 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Frame, FrameLocator, Page, Request
 
 from tests.plugin.tensorboard_process import tensorboard
-from tests.support.runs import write_all
 
 
 def link(**state: object) -> str:
@@ -79,14 +78,9 @@ class Tab:
 
 
 @pytest.fixture(scope="session")
-def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_all(tmp_path_factory.mktemp("logs"))
-
-
-@pytest.fixture(scope="session")
-def address(logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address(logdir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a TensorBoard that all tests of the session share."""
-    with tensorboard(logs, log=tmp_path_factory.mktemp("tensorboard") / "log.txt") as running:
+    with tensorboard(logdir, log=tmp_path_factory.mktemp("tensorboard") / "log.txt") as running:
         yield running
 
 

@@ -136,8 +136,8 @@ def test_a_finding_is_copied_as_markdown(own_tab: Tab) -> None:
     assert "p.numstab.op=Log_21%3A0" in text
 
 
-def test_the_python_loader_and_a_path_prefix_make_no_difference(browser: Browser, logs: Path, tmp_path: Path) -> None:
-    with tensorboard(logs, "--load_fast=false", log=tmp_path / "log.txt", path_prefix="/team/tb") as address:
+def test_the_python_loader_and_a_path_prefix_make_no_difference(browser: Browser, logdir: Path, tmp_path: Path) -> None:
+    with tensorboard(logdir, "--load_fast=false", log=tmp_path / "log.txt", path_prefix="/team/tb") as address:
         page = browser.new_page()
         tab = Tab(page, address)
         frame = tab.open(run="nan_softmax_log", op="Log_21:0", step=57)

@@ -7,7 +7,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from tb_numstab.plugin.backend import NumericalHealthPlugin
-from tests.plugin.conftest import RUNS, Browser
+from tests.plugin.conftest import RUNS, Client
 
 ROOT = Path(__file__).parents[2]
 LINK = dict(run="nan_softmax_log", op="Log_21:0", step="57")
@@ -32,16 +32,16 @@ def error_of(response: TestResponse) -> str:
     return str(error["message"])
 
 
-def test_every_route_is_tried_here_and_described(browser: Browser) -> None:
-    data_routes = {route for route in browser.routes if not route.startswith("/static/")}
+def test_every_route_is_tried_here_and_described(client: Client) -> None:
+    data_routes = {route for route in client.routes if not route.startswith("/static/")}
     assert data_routes == set(PAGES)
     described = (ROOT / "docs" / "http_api.md").read_text()
     assert set(re.findall(r"^## `(/[a-z]+)", described, re.MULTILINE)) == data_routes
 
 
 @pytest.mark.parametrize("route", PAGES)
-def test_answers_are_strict_json(browser: Browser, route: str) -> None:
-    response = browser.open(route, **PAGES[route])
+def test_answers_are_strict_json(client: Client, route: str) -> None:
+    response = client.open(route, **PAGES[route])
     assert response.status_code == 200
     assert response.mimetype == "application/json"
 
@@ -51,11 +51,11 @@ def test_answers_are_strict_json(browser: Browser, route: str) -> None:
     json.loads(response.get_data(), parse_constant=refuse)
 
 
-def test_the_answers_are_about_the_right_thing(browser: Browser) -> None:
-    assert [run["name"] for run in browser.open("/runs").get_json()["runs"]] == RUNS
-    page = browser.open("/op", **LINK).get_json()
+def test_the_answers_are_about_the_right_thing(client: Client) -> None:
+    assert [run["name"] for run in client.open("/runs").get_json()["runs"]] == RUNS
+    page = client.open("/op", **LINK).get_json()
     assert (page["op"]["op_type"], page["step"]) == ("Log", 57)
-    assert browser.open("/map", **PAGES["/map"], first_step="3", last_step="5").get_json()["columns"] == [
+    assert client.open("/map", **PAGES["/map"], first_step="3", last_step="5").get_json()["columns"] == [
         [3, 3],
         [4, 4],
     ]
@@ -63,16 +63,16 @@ def test_the_answers_are_about_the_right_thing(browser: Browser) -> None:
 
 @pytest.mark.parametrize("route", [*PAGES, "/static/index.js", "/static/style.css", "/static/licenses.txt"])
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
-def test_nothing_but_reading_is_allowed(browser: Browser, route: str, method: str) -> None:
-    response = browser.open(route, method=method)
+def test_nothing_but_reading_is_allowed(client: Client, route: str, method: str) -> None:
+    response = client.open(route, method=method)
     assert response.status_code == 405
     assert response.headers["Allow"] == "GET, HEAD"
     assert "GET" in error_of(response)
 
 
 @pytest.mark.parametrize("route", [*PAGES, "/static/index.js"])
-def test_head_is_get_without_a_body(browser: Browser, route: str) -> None:
-    response = browser.open(route, method="HEAD", **PAGES.get(route, {}))
+def test_head_is_get_without_a_body(client: Client, route: str) -> None:
+    response = client.open(route, method="HEAD", **PAGES.get(route, {}))
     assert response.status_code == 200
     assert response.get_data() == b""
 
@@ -95,8 +95,8 @@ def test_head_is_get_without_a_body(browser: Browser, route: str) -> None:
         ("/map", "run=healthy&first_step=5&last_step=2", "together"),
     ],
 )
-def test_malformed_queries_are_named(browser: Browser, route: str, query: Any, message: str) -> None:
-    response = browser.raw(route, query)
+def test_malformed_queries_are_named(client: Client, route: str, query: Any, message: str) -> None:
+    response = client.raw(route, query)
     assert response.status_code == 400
     assert message in error_of(response)
 
@@ -111,26 +111,26 @@ def test_malformed_queries_are_named(browser: Browser, route: str, query: Any, m
         ("/compare", dict(run="healthy", against="nope"), 'no run "nope"'),
     ],
 )
-def test_what_is_not_there_is_named(browser: Browser, route: str, query: Any, message: str) -> None:
-    response = browser.open(route, **query)
+def test_what_is_not_there_is_named(client: Client, route: str, query: Any, message: str) -> None:
+    response = client.open(route, **query)
     assert response.status_code == 404
     assert message in error_of(response)
 
 
 @pytest.mark.parametrize("columns", ["-5", "0", "1", "999999999"])
-def test_any_number_of_columns_is_bounded(browser: Browser, columns: str) -> None:
-    view = browser.open("/map", run="healthy", columns=columns).get_json()
+def test_any_number_of_columns_is_bounded(client: Client, columns: str) -> None:
+    view = client.open("/map", run="healthy", columns=columns).get_json()
     assert 1 <= len(view["columns"]) <= 80
 
 
 def test_an_error_of_ours_is_logged_and_does_not_leak(
-    plugin: NumericalHealthPlugin, browser: Browser, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    plugin: NumericalHealthPlugin, client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*args: object) -> None:
         raise RuntimeError("secret detail")
 
     monkeypatch.setattr(plugin._reader, "run", fail)
-    response = browser.open("/overview", run="healthy")
+    response = client.open("/overview", run="healthy")
     assert response.status_code == 500
     assert "secret" not in error_of(response)
     assert "secret detail" in caplog.text
@@ -139,14 +139,14 @@ def test_an_error_of_ours_is_logged_and_does_not_leak(
 @pytest.mark.parametrize(
     ("name", "kind"), [("index.js", "text/javascript"), ("style.css", "text/css"), ("licenses.txt", "text/plain")]
 )
-def test_static_files_are_the_built_ones(browser: Browser, name: str, kind: str) -> None:
-    response = browser.open(f"/static/{name}")
+def test_static_files_are_the_built_ones(client: Client, name: str, kind: str) -> None:
+    response = client.open(f"/static/{name}")
     assert response.mimetype == kind
     assert response.get_data() == (ROOT / "tb_numstab" / "static" / name).read_bytes()
 
 
-def test_no_route_has_a_wildcard(browser: Browser) -> None:
-    assert not [route for route in browser.routes if "*" in route]
+def test_no_route_has_a_wildcard(client: Client) -> None:
+    assert not [route for route in client.routes if "*" in route]
 
 
 def test_metadata(plugin: NumericalHealthPlugin) -> None:

@@ -22,8 +22,8 @@ def fetch(address: str) -> tuple[int, Message, bytes]:
     [(["--load_fast=true"], ""), (["--load_fast=false"], "/some/prefix")],
     ids=["fast loader", "python loader, path prefix"],
 )
-def test_the_plugin_answers(logs: Path, tmp_path: Path, flags: Any, prefix: str) -> None:
-    with tensorboard(logs, *flags, log=tmp_path / "log.txt", path_prefix=prefix) as address:
+def test_the_plugin_answers(logdir: Path, tmp_path: Path, flags: Any, prefix: str) -> None:
+    with tensorboard(logdir, *flags, log=tmp_path / "log.txt", path_prefix=prefix) as address:
         assert address.endswith(f"{prefix}/")
         plugin = f"{address}data/plugin/numstab/"
         listing = json.loads(fetch(f"{address}data/plugins_listing")[2])
@@ -49,8 +49,8 @@ def test_the_plugin_answers(logs: Path, tmp_path: Path, flags: Any, prefix: str)
                 fetch(plugin + outside)
 
 
-def test_a_users_own_limit_wins_and_is_told(logs: Path, tmp_path: Path) -> None:
-    with tensorboard(logs, "--samples_per_plugin=numstab=20", log=tmp_path / "log.txt") as address:
+def test_a_users_own_limit_wins_and_is_told(logdir: Path, tmp_path: Path) -> None:
+    with tensorboard(logdir, "--samples_per_plugin=numstab=20", log=tmp_path / "log.txt") as address:
         overview = json.loads(fetch(f"{address}data/plugin/numstab/overview?run=nan_softmax_log")[2])
     assert overview["session"]["records"] == 20
     assert any("--samples_per_plugin" in problem for problem in overview["problems"])
