@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.browser.conftest import Tab
+from tests.browser.tab import Tab
 from tests.plugin.tensorboard_process import tensorboard
 from tests.support.chromium import chromium
 

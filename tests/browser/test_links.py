@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.conftest import Tab
+from tests.browser.tab import Tab
 from tests.plugin.tensorboard_process import tensorboard
 
 STATES: dict[str, dict[str, object]] = {

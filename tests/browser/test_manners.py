@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.conftest import Tab
+from tests.browser.tab import Tab
 from tests.plugin.tensorboard_process import tensorboard
 from tests.support.runs import make_run
 from tests.support.synthetic import Recorder, scaled_run

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Tab
+from tests.browser.tab import Tab
 
 LOG = dict(run="nan_softmax_log", op="Log_21:0", step=57)
 MUL = dict(run="fp16_overflow", op="Mul_18:0", step=33)

@@ -10,7 +10,7 @@ from threading import Thread
 import pytest
 from playwright.sync_api import Browser, Route, expect
 
-from tests.browser.conftest import Tab, link
+from tests.browser.tab import Tab, link
 
 RUNS = "**/data/plugin/numstab/runs"
 OVERVIEW = "**/data/plugin/numstab/overview*"

@@ -8,29 +8,10 @@ import pytest
 from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
 from tensorboard.plugins.base_plugin import TBContext
-from werkzeug import test
 
 from tb_numstab.plugin.backend import NumericalHealthPlugin
 from tb_numstab.plugin.loader import Loader
-
-RUNS = ["absorbed_updates", "fp16_overflow", "healthy", "nan_softmax_log"]
-
-
-class Client:
-    """Asks the plugin's routes directly."""
-
-    def __init__(self, plugin: NumericalHealthPlugin) -> None:
-        self._apps = plugin.get_plugin_apps()
-
-    def open(self, route: str, method: str = "GET", **query: str) -> test.TestResponse:
-        return test.Client(self._apps[route]).open(route, method=method, query_string=query)
-
-    def raw(self, route: str, query: str) -> test.TestResponse:
-        return test.Client(self._apps[route]).get(route, query_string=query)
-
-    @property
-    def routes(self) -> list[str]:
-        return list(self._apps)
+from tests.plugin.client import Client
 
 
 @pytest.fixture(scope="session")

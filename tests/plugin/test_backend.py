@@ -7,7 +7,8 @@ import pytest
 from werkzeug.test import TestResponse
 
 from tb_numstab.plugin.backend import NumericalHealthPlugin
-from tests.plugin.conftest import RUNS, Client
+from tests.plugin.client import Client
+from tests.support.runs import SCENARIOS
 
 ROOT = Path(__file__).parents[2]
 LINK = dict(run="nan_softmax_log", op="Log_21:0", step="57")
@@ -52,7 +53,7 @@ def test_answers_are_strict_json(client: Client, route: str) -> None:
 
 
 def test_the_answers_are_about_the_right_thing(client: Client) -> None:
-    assert [run["name"] for run in client.open("/runs").get_json()["runs"]] == RUNS
+    assert [run["name"] for run in client.open("/runs").get_json()["runs"]] == sorted(SCENARIOS)
     page = client.open("/op", **LINK).get_json()
     assert (page["op"]["op_type"], page["step"]) == ("Log", 57)
     assert client.open("/map", **PAGES["/map"], first_step="3", last_step="5").get_json()["columns"] == [

@@ -7,7 +7,7 @@ from tb_numstab.views.align import align
 from tb_numstab.views.compare import compare_view
 from tb_numstab.views.op_index import OpIndex
 from tb_numstab.views.subject import Subject, Subjects
-from tests.views.conftest import subject_of
+from tests.views.subjects import subject_of
 
 
 def test_a_run_never_parts_from_itself(broken: Subject) -> None:

@@ -14,7 +14,7 @@ from tb_numstab.views.json_values import Json
 from tb_numstab.views.subject import Subject, Subjects
 from tb_numstab.views.timeline import INF, NAN
 from tests.support.synthetic import SESSION
-from tests.views.conftest import synthetic
+from tests.views.subjects import synthetic
 from tests.views.test_timeline import record
 
 

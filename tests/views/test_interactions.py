@@ -11,7 +11,7 @@ from tb_numstab.views.interactions import Filter, interactions_view
 from tb_numstab.views.op_page import op_view
 from tb_numstab.views.outlook import outlook_view
 from tb_numstab.views.subject import NotInData, Subject, Subjects
-from tests.views.conftest import run_of, subject_of, synthetic
+from tests.views.subjects import run_of, subject_of, synthetic
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from tb_numstab.views import layers
 from tb_numstab.views.layers import layers_view
 from tb_numstab.views.op_search import MAX_FOUND, ops_view
 from tb_numstab.views.subject import Subject
-from tests.views.conftest import subject_of, synthetic
+from tests.views.subjects import subject_of, synthetic
 
 
 def test_each_layer_has_its_four_kinds(healthy: Subject) -> None:

@@ -9,7 +9,7 @@ from tb_numstab.views import op_page
 from tb_numstab.views.op_page import op_view
 from tb_numstab.views.subject import NotInData, Subject, Subjects
 from tb_numstab.views.timeline import INF, NAN
-from tests.views.conftest import run_of, synthetic
+from tests.views.subjects import run_of, synthetic
 
 
 def key_of(subject: Subject, op_type: str) -> str:

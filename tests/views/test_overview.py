@@ -3,7 +3,7 @@ import json
 
 from tb_numstab.views.overview import overview_view, runs_view, verdict_only_view
 from tb_numstab.views.subject import Subject, Subjects
-from tests.views.conftest import run_of
+from tests.views.subjects import run_of
 
 
 def test_runs_are_listed_without_decoding_a_record() -> None:

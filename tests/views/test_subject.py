@@ -5,7 +5,7 @@ import pytest
 from tb_numstab.schema.record import StepRecord, decode_record, encode_record
 from tb_numstab.views import subject as subject_module
 from tb_numstab.views.subject import NotInData, Subjects
-from tests.views.conftest import run_of, synthetic
+from tests.views.subjects import run_of, synthetic
 
 
 def test_growing_gives_what_starting_over_gives() -> None:
