@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import threading
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -46,11 +47,11 @@ class Recorder(Listener):
 
     # ---- what subclasses provide
 
+    @abstractmethod
     def record(
         self, op_type: str, inputs: Sequence[Any], outputs: Sequence[Any], op_name: str | None, graph: Any
     ) -> None:
         """Called after each op was created."""
-        raise NotImplementedError
 
     # ---- entering and leaving
 

@@ -7,6 +7,7 @@ without a recorder get the original behaviour.
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -16,14 +17,14 @@ from tensorflow.python.framework import func_graph, ops, registry
 from tensorflow.python.util import tf_decorator
 
 
-class Listener:
+class Listener(ABC):
     """What is told of gradients and graphs while its ``_on_op`` is an op callback of the thread."""
 
+    @abstractmethod
     def gradient_of(self, op: Any) -> AbstractContextManager[None]:
         """Entered while the gradient of ``op`` is being built."""
-        raise NotImplementedError
 
-    def close_graph(self, graph: Any) -> None:
+    def close_graph(self, graph: Any) -> None:  # noqa: B027 - eager ops have no graph to close
         """Called inside a nested graph (a loop body, a branch) when its last op was created."""
 
 
