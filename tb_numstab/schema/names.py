@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-import time
+from datetime import UTC, datetime
 
 PLUGIN_NAME = "numstab"
 SCHEMA_VERSION = 1
@@ -14,8 +14,8 @@ _TAG = re.compile(r"numstab/(?P<session>[A-Za-z0-9_.-]{1,80})/(?:(?P<steps>steps
 
 
 def new_session() -> str:
-    """A session id no other process shares; sorts by start time (UTC seconds)."""
-    return time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + secrets.token_hex(4)
+    """A session id no other process shares; sorts by start time (UTC, to the microsecond: restarts may be quick)."""
+    return datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f") + "-" + secrets.token_hex(4)
 
 
 def steps_tag(session: str) -> str:
