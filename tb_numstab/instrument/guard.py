@@ -7,6 +7,7 @@ reaches back beyond the bad step, and running it forward finds that step.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from tb_numstab.instrument import iterators
+from tb_numstab.instrument.eager import EagerRecorder
 from tb_numstab.instrument.host import host_randomness_kept, step_aside
 from tb_numstab.instrument.journal import Call, Journal, Step
 from tb_numstab.instrument.measurement import Measurement
@@ -50,7 +52,9 @@ class Guard:
     A failure of any part switches the guard off, once and with a warning; training goes on.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, eager: EagerRecorder) -> None:
+        """Takes the recorder that keeps the eager ops of the watcher's steps."""
+        self._eager = eager
         self._journal = Journal()
         self._sentinel = Sentinel()
         self._outputs: list[Any] = []
@@ -62,9 +66,9 @@ class Guard:
 
     def begin_step(self) -> Step:
         """An ordinary step begins."""
+        if self._unread is not None and (self._journal.full or self._eager.sites):
+            self._read(self._unread)
         if self._journal.full:
-            if self._unread is not None:
-                self._read(self._unread)
             self._forget()
         self._outputs = []
         return self._journal.begin_step()
@@ -102,8 +106,10 @@ class Guard:
 
     def end_step(self) -> Verdict | None:
         """Asks the sentinel; does not wait for its answer."""
-        variables = list(self._trained.values()) if self._journal.full else []
-        self._unread = None if self._off else self._ask(self._outputs, variables)
+        self._trained |= self._eager.updated
+        asked = self._trained if self._journal.full else self._eager.updated
+        outputs = [*self._outputs, *self._eager.results()]
+        self._unread = None if self._off else self._ask(outputs, list(asked.values()))
         self._outputs = []
         return self._unread
 
@@ -151,6 +157,11 @@ class Guard:
                 state = call.snapshot.variables()
             measurements += self._measure(call, state, step.number)
             call.run(state)
+        if step is self._journal.steps[-1]:
+            eager = self._eager.measurement(kind="replay")
+            if eager is not None:
+                measurements.append(dataclasses.replace(eager, step=step.number))
+                found |= eager.nonfinite()
         if not (found and any(m.nonfinite() for m in measurements)):
             measurements = [m.noting(NOT_REPRODUCED) for m in measurements]
         return measurements

@@ -57,6 +57,8 @@ class StepScope:
     def _begin(self) -> None:
         if self._guard is not None:
             self._page = self._guard.begin_step()
+            if self._eager.sites:
+                self._stack.enter_context(self._eager.step(at_once=False))
 
     def _end(self) -> None:
         if self._guard is not None:
@@ -86,7 +88,8 @@ class StepScope:
     def _call(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self._guard is None:
             return _call_function(function, *args, **kwargs)
-        return self._guard.call(_call_function, function, args, kwargs)
+        with self._eager.paused():
+            return self._guard.call(_call_function, function, args, kwargs)
 
 
 class SurveyScope(StepScope):
@@ -95,16 +98,16 @@ class SurveyScope(StepScope):
     def _begin(self) -> None:
         if self._guard is not None:
             self._guard.begin_survey()
-        self._stack.enter_context(self._eager.step())
+        self._stack.enter_context(self._eager.step(at_once=True))
 
     def _end(self) -> None:
         try:
-            rows = self._eager.rows()
+            measured = self._eager.measurement()
         except Exception as error:  # noqa: BLE001 - monitoring steps aside, whatever went wrong
             step_aside("eager ops are not measured", error)
             return
-        if rows is not None:
-            self.measurements.append(Measurement(self._eager.sites, rows, self._eager.handles))
+        if measured is not None:
+            self.measurements.append(measured)
 
     def _call(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         with self._eager.paused():

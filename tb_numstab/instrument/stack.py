@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from dataclasses import dataclass
+from enum import Enum
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 from tensorflow.python.util import tf_stack
 
@@ -16,6 +18,61 @@ from tb_numstab.schema.ops import Frame
 _BACKPROP = frozenset({"imperative_grad", "_GradientsHelper"})
 _KERAS = ("/keras/", "/tf_keras/", "\\keras\\", "\\tf_keras\\")
 _KERAS_CALLS = frozenset({"__call__", "apply", "apply_gradients"})
+
+
+class _Kind(Enum):
+    """What a frame on the stack says about the op."""
+
+    USER = "the user's own code"
+    GENERATED = "AutoGraph's version of it"
+    GRADIENT = "backpropagation"
+    KERAS = "a Keras layer or optimizer at work"
+    OTHER = "nothing"
+
+
+@functools.cache
+def _kind(file: str, function: str) -> _Kind:
+    if "__autograph_generated_file" in file:
+        return _Kind.GENERATED
+    if is_user(file):
+        return _Kind.USER
+    if function in _BACKPROP and is_framework(file):
+        return _Kind.GRADIENT
+    if function in _KERAS_CALLS and any(k in file for k in _KERAS):
+        return _Kind.KERAS
+    return _Kind.OTHER
+
+
+class Spot(NamedTuple):
+    """Just enough of the stack to tell one eager op from another.
+
+    Attributes:
+      file, line: the innermost of the user's lines; "" and 0 without any.
+      owner: id of the innermost Keras object below it; 0 without any.
+      backprop: True inside the construction of a gradient.
+    """
+
+    file: str
+    line: int
+    owner: int
+    backprop: bool
+
+
+def spot() -> Spot:
+    """The spot of the op that has just run; some microseconds, for every op of an eager step."""
+    frame: FrameType | None = sys._getframe(1)
+    owner, backprop = 0, False
+    while frame is not None:
+        code = frame.f_code
+        kind = _kind(code.co_filename, code.co_name)
+        if kind is _Kind.USER:
+            return Spot(code.co_filename, frame.f_lineno, owner, backprop)
+        if kind is _Kind.GRADIENT:
+            backprop = True
+        elif kind is _Kind.KERAS and not owner:
+            owner = id(frame.f_locals.get("self"))
+        frame = frame.f_back
+    return Spot("", 0, owner, backprop)
 
 
 @dataclass(frozen=True)
@@ -46,12 +103,12 @@ def context(stack: Any = None) -> Context:
     backprop, maker, below_user = False, None, False
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        file, name = frame.f_code.co_filename, frame.f_code.co_name
-        if name in _BACKPROP and is_framework(file):
+        kind = _kind(frame.f_code.co_filename, frame.f_code.co_name)
+        if kind is _Kind.GRADIENT:
             backprop = True
-        elif is_user(file) or "__autograph_generated_file" in file:
+        elif kind in (_Kind.USER, _Kind.GENERATED):
             below_user = True
-        elif name in _KERAS_CALLS and any(k in file for k in _KERAS):
+        elif kind is _Kind.KERAS:
             owner = frame.f_locals.get("self")
             owners.append(owner)
             if maker is None and not below_user:

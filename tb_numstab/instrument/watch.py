@@ -40,7 +40,7 @@ class Watcher:
         self.every: int = int(every)
         self._steps: int = 0
         self._eager: EagerRecorder = EagerRecorder()
-        self._guard: Guard | None = Guard() if replay and every > 1 else None
+        self._guard: Guard | None = Guard(self._eager) if replay and every > 1 else None
 
     def step(self) -> StepScope:
         """The scope of the next step."""

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.instrument.kinds import BAD, Kind, Watched, Watching, functions, origin_line
+from tests.instrument.kinds import BAD, Kind, Watched, Watching, eager, functions, origin_line
 
-KINDS = [*functions.KINDS]
+KINDS = [*functions.KINDS, *eager.KINDS]
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)

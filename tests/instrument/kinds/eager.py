@@ -1,0 +1,119 @@
+"""Steps, or parts of steps, outside any tf.function."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from tests.instrument.kinds import WIDTH, Kind, Watching, descend, run
+
+
+def eager_loop(watching: Watching) -> Sequence[Any]:
+    w = tf.Variable(tf.ones([WIDTH, 1]))
+
+    def step(x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(tf.math.log(x @ w))  # origin
+        descend(tape, loss, w)
+        return loss
+
+    run(watching, step)
+    return [w]
+
+
+def eager_in_backpropagation(watching: Watching) -> Sequence[Any]:
+    """The loss stays finite; the gradient of the square root at zero does not."""
+    w = tf.Variable(tf.ones([WIDTH]))
+
+    def step(x: Any) -> float:
+        with tf.GradientTape() as tape:
+            norm = tf.sqrt(tf.reduce_sum(tf.square(x * w), 1))  # origin
+            loss = tf.reduce_mean(norm)
+        descend(tape, loss, w)
+        return float(loss)
+
+    run(watching, step)
+    return [w]
+
+
+def functions_run_eagerly(watching: Watching) -> Sequence[Any]:
+    w = tf.Variable(tf.ones([WIDTH]))
+
+    @tf.function
+    def step(x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
+        descend(tape, loss, w)
+        return loss
+
+    tf.config.run_functions_eagerly(True)
+    try:
+        run(watching, step)
+    finally:
+        tf.config.run_functions_eagerly(False)
+    return [w]
+
+
+def eager_update(watching: Watching) -> Sequence[Any]:
+    """A function gives the gradient, eager code applies it."""
+    w = tf.Variable(tf.ones([WIDTH]))
+
+    @tf.function
+    def gradient(x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
+        return tape.gradient(loss, w)
+
+    def step(x: Any) -> None:
+        w.assign_sub(0.01 * gradient(x))
+
+    run(watching, step)
+    return [w]
+
+
+def eager_loss(watching: Watching) -> Sequence[Any]:
+    """The model is a function; loss, tape and update are eager."""
+    w = tf.Variable(tf.ones([WIDTH]))
+
+    @tf.function
+    def model(x: Any) -> Any:
+        return tf.reduce_sum(x * w, 1)
+
+    def step(x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(tf.math.log(model(x)))  # origin
+        descend(tape, loss, w)
+        return loss
+
+    run(watching, step)
+    return [w]
+
+
+def tape_around_function(watching: Watching) -> Sequence[Any]:
+    """The loss is a function; tape and update are eager."""
+    w = tf.Variable(tf.ones([WIDTH]))
+
+    @tf.function
+    def compute_loss(x: Any) -> Any:
+        return -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
+
+    def step(x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = compute_loss(x)
+        descend(tape, loss, w)
+        return loss
+
+    run(watching, step)
+    return [w]
+
+
+KINDS: tuple[Kind, ...] = (
+    eager_loop,
+    eager_in_backpropagation,
+    functions_run_eagerly,
+    eager_update,
+    eager_loss,
+    tape_around_function,
+)
