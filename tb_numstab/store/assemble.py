@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tb_numstab.schema.columns import WIDTH
+from tb_numstab.schema.columns import COLUMNS, WIDTH
 from tb_numstab.schema.names import parse_tag
 from tb_numstab.schema.ops import OpSite
 from tb_numstab.schema.record import OpTableChunk, RecordError, decode_ops, decode_record
@@ -177,13 +177,20 @@ def _header(data: bytes) -> _Header:
 
 
 def _usable(site: OpSite, count: int) -> OpSite:
-    """The site without links that lead out of the table."""
+    """The site without links that lead out of the table, and without a constant's row that none can have."""
     links = (*site.inputs, site.gradient_of)
-    if all(-1 <= i < count for i in links) and len(site.constant) in (0, WIDTH):
+    if all(-1 <= i < count for i in links) and (not site.constant or _is_row(site.constant)):
         return site
     return replace(
         site,
         inputs=tuple(i if -1 <= i < count else -1 for i in site.inputs),
         gradient_of=site.gradient_of if -1 <= site.gradient_of < count else -1,
-        constant=site.constant if len(site.constant) == WIDTH else (),
+        constant=site.constant if _is_row(site.constant) else (),
+    )
+
+
+def _is_row(values: Sequence[float]) -> bool:
+    """Whether these can be a row of COLUMNS; unlike a record's, a constant's counters are not stored as integers."""
+    return len(values) == WIDTH and not any(
+        math.isinf(value) for value, column in zip(values, COLUMNS, strict=True) if column.unit != "value"
     )

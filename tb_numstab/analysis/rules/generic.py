@@ -53,7 +53,7 @@ GENERIC = (
         id="overflow",
         title="Inf from finite operands",
         families=(),
-        when=lambda o: o.out.nan + o.out.inf >= 0,
+        when=lambda o: ~(o.out.nan > 0),  # with the rule above, whatever a damaged log holds
         precondition="no operand holds Inf and the result does",
         explain="{op} gave Inf in {out.inf:,.0f} of {out.size:,.0f} elements; its operand ranges from {x.min:.4g} to "
         "{x.max:.4g}.",
