@@ -21,11 +21,29 @@ import { OverviewView } from "./views/overview";
 /** The version of the API this bundle was built for. */
 const API_VERSION = 1;
 
-/** Holds the state and keeps it and the address the same. */
 export function AppRoot({ source }: { source: Source }) {
-  const [state, setState] = useState<State>(() => parseHash(readHash()) ?? START);
+  const navigation = useNavigation();
   const [version, setVersion] = useState(0);
   const [message, setMessage] = useState("");
+  useEffect(() => onDataReloaded(() => setVersion((v) => v + 1)), []);
+
+  const app = useMemo<App>(
+    () => ({ source, version, announce: setMessage, ...navigation }),
+    [source, version, navigation],
+  );
+  return (
+    <AppContext.Provider value={app}>
+      <Shell />
+      <div class="toast" role="status" aria-live="polite" key={message}>
+        {message}
+      </div>
+    </AppContext.Provider>
+  );
+}
+
+/** Holds the state and keeps it and the address the same. */
+function useNavigation(): Pick<App, "state" | "go" | "takeFocus"> {
+  const [state, setState] = useState<State>(() => parseHash(readHash()) ?? START);
   const current = useRef(state);
   const wantsFocus = useRef(false);
 
@@ -46,35 +64,24 @@ export function AppRoot({ source }: { source: Source }) {
     [show],
   );
 
-  useEffect(() => {
-    onDataReloaded(() => setVersion((v) => v + 1));
-    return onHashChange(() => {
-      const next = parseHash(readHash());
-      if (next === null) return;
-      // Coming back from another tab of TensorBoard, the address has lost the state: give it back.
-      if (next.run === null && current.current.run !== null) replaceHash(formatHash(current.current));
-      else show(next);
-    });
-  }, [show]);
-
   const takeFocus = useCallback(() => {
     const wanted = wantsFocus.current;
     wantsFocus.current = false;
     return wanted;
   }, []);
 
-  const app = useMemo<App>(
-    () => ({ source, state, version, go, takeFocus, announce: setMessage }),
-    [source, state, version, go, takeFocus],
+  useEffect(
+    () =>
+      onHashChange(() => {
+        const next = parseHash(readHash());
+        if (next === null) return;
+        // Coming back from another tab of TensorBoard, the address has lost the state: give it back.
+        if (next.run === null && current.current.run !== null) replaceHash(formatHash(current.current));
+        else show(next);
+      }),
+    [show],
   );
-  return (
-    <AppContext.Provider value={app}>
-      <Shell />
-      <div class="toast" role="status" aria-live="polite" key={message}>
-        {message}
-      </div>
-    </AppContext.Provider>
-  );
+  return useMemo(() => ({ state, go, takeFocus }), [state, go, takeFocus]);
 }
 
 /** Chooses what to show once it is known which runs there are. */

@@ -2,12 +2,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type HealthMap, MARK, type MapRow, type OpRef } from "../src/model/api";
 import {
+  around,
   cellText,
   LEVELS,
   layoutOf,
   levelName,
   levelOf,
   MapCells,
+  moved,
   parseRange,
   ROW_HEIGHT,
   rowAt,
@@ -58,7 +60,7 @@ test("less headroom never looks calmer", () => {
 
 test("the readout says what a cell holds", () => {
   const cells = new MapCells(MAP);
-  const text = (r: number, c: number) => cellText(MAP, r, c, cells.cell(r, c, "over"), "over");
+  const text = (r: number, c: number) => cellText(cells, { row: r, column: c }, "over");
   assert.equal(text(0, 1), "Log a, steps 1–9: 0 bits below overflow; ∞");
   assert.equal(text(1, 0), "Log b, step 0: not measured");
   assert.equal(text(1, 1), "Log b, steps 1–9: 4 bits below overflow; NaN, overflow");
@@ -83,4 +85,21 @@ test("ranges in links", () => {
   assert.deepEqual(parseRange("3-9"), [3, 9]);
   for (const bad of [undefined, "", "9-3", "3-3", "a-b", "1-2-3", "1.5-2"])
     assert.equal(parseRange(bad), null);
+});
+
+test("the cursor stays on the map", () => {
+  const size = { rows: 4, columns: 3 };
+  const at = { row: 1, column: 1 };
+  assert.deepEqual(moved(at, "ArrowUp", size), { row: 0, column: 1 });
+  assert.deepEqual(moved(at, "PageDown", size), { row: 3, column: 1 });
+  assert.deepEqual(moved(at, "End", size), { row: 1, column: 2 });
+  assert.deepEqual(moved(at, "Home", size), { row: 1, column: 0 });
+  assert.equal(moved(at, "Enter", size), null);
+});
+
+test("zooming halves the columns around the cursor", () => {
+  assert.deepEqual(around(50, 100), [25, 74]);
+  assert.deepEqual(around(0, 100), [0, 49]);
+  assert.deepEqual(around(99, 100), [50, 99]);
+  assert.deepEqual(around(0, 1), [0, 0]);
 });

@@ -58,17 +58,7 @@ def op_view(subject: Subject, key: str, asked_step: int | None = None) -> Json:
         "step": step,
         "asked_step": step if asked_step is None else asked_step,
         "kind": record.kind,
-        "op": subject.ops.ref(slot)
-        | {
-            "output": site.output,
-            "graph": site.graph,
-            "looped": site.looped,
-            "shape": None if site.shape is None else list(site.shape),
-            "trainable": site.trainable,
-            "returned": site.returned,
-            "frames": [frame_view(frame) for frame in site.frames],
-            "gradient_of": subject.ops.ref(site.gradient_of) if 0 <= site.gradient_of < slot else None,
-        },
+        "op": _site_view(subject, slot),
         "result": _tensor_view(subject, record, slot),
         "inputs": [_input_view(subject, record, source) for source in site.inputs[:MAX_NEIGHBOURS]],
         "inputs_total": len(site.inputs),
@@ -80,6 +70,21 @@ def op_view(subject: Subject, key: str, asked_step: int | None = None) -> Json:
         "interaction": _interaction_view(subject, record, slot),
         "histogram": _histogram_view(subject, slot, step),
         "findings": [finding_view(f, subject.ops) for f in subject.findings if f.slot == slot],
+    }
+
+
+def _site_view(subject: Subject, slot: int) -> Json:
+    """The op reference with everything else the op table knows."""
+    site = subject.session.table[slot]
+    return subject.ops.ref(slot) | {
+        "output": site.output,
+        "graph": site.graph,
+        "looped": site.looped,
+        "shape": None if site.shape is None else list(site.shape),
+        "trainable": site.trainable,
+        "returned": site.returned,
+        "frames": [frame_view(frame) for frame in site.frames],
+        "gradient_of": subject.ops.ref(site.gradient_of) if site.gradient_of >= 0 else None,
     }
 
 

@@ -78,6 +78,12 @@ def test_the_numbers_have_a_text_twin(tab: Tab) -> None:
     expect(zeros.get_by_role("cell").first).to_have_text("1")
 
 
+def test_a_gradient_leads_to_the_op_it_is_of(tab: Tab) -> None:
+    frame = tab.open(run="nan_softmax_log", op="RealDiv_27:0")
+    frame.locator(".op-head").get_by_role("link", name="Log Log_21").click()
+    expect(frame.get_by_role("heading", level=1)).to_have_text("Log Log_21")
+
+
 def test_walking_through_the_steps(tab: Tab) -> None:
     frame = tab.open(**MUL)
     frame.get_by_role("button", name="Previous step").click()

@@ -2,6 +2,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { onThemeChange } from "../host/theme";
 import { MARK } from "../model/api";
 import {
+  type Cursor,
   LEVELS,
   levelOf,
   type MapCells,
@@ -11,11 +12,6 @@ import {
   rowAt,
 } from "../model/health_map";
 import { box } from "./box";
-
-export interface Cursor {
-  row: number;
-  column: number;
-}
 
 interface MapCanvasProps {
   cells: MapCells;

@@ -99,8 +99,15 @@ export function rowName(row: MapRow): string {
   return `${row.group} … ${row.last_group} (${plural(row.groups, "group")}, ${tensors})`;
 }
 
+export interface Cursor {
+  row: number;
+  column: number;
+}
+
 /** A cell in words, for the readout and for screen readers. */
-export function cellText(map: HealthMap, row: number, column: number, cell: Cell, metric: Metric): string {
+export function cellText(cells: MapCells, { row, column }: Cursor, metric: Metric): string {
+  const { map } = cells;
+  const cell = cells.cell(row, column, metric);
   const [first, last] = map.columns[column] ?? [0, 0];
   const parts = [
     cell.bits === null ? "no finite value" : `${plural(cell.bits, "bit")} ${LIMIT_NAME[metric]}`,
@@ -118,4 +125,32 @@ export function parseRange(text: string | undefined): [number, number] | null {
   if (!match) return null;
   const range: [number, number] = [Number(match[1]), Number(match[2])];
   return range[0] < range[1] ? range : null;
+}
+
+const MOVES: Record<string, [row: number, column: number]> = {
+  ArrowUp: [-1, 0],
+  ArrowDown: [1, 0],
+  ArrowLeft: [0, -1],
+  ArrowRight: [0, 1],
+  PageUp: [-10, 0],
+  PageDown: [10, 0],
+  Home: [0, Number.NEGATIVE_INFINITY],
+  End: [0, Number.POSITIVE_INFINITY],
+};
+
+/** Where a key moves the cursor to; null for keys that do not. */
+export function moved(at: Cursor, key: string, size: { rows: number; columns: number }): Cursor | null {
+  const move = MOVES[key];
+  if (move === undefined) return null;
+  return {
+    row: Math.min(Math.max(at.row + move[0], 0), size.rows - 1),
+    column: Math.min(Math.max(at.column + move[1], 0), size.columns - 1),
+  };
+}
+
+/** Half of the columns, with the given one in the middle where that is possible. */
+export function around(column: number, columns: number): [from: number, to: number] {
+  const span = Math.max(1, Math.floor(columns / 2));
+  const from = Math.min(Math.max(column - Math.floor(span / 2), 0), columns - span);
+  return [from, from + span - 1];
 }

@@ -2,6 +2,7 @@ import { EventsTable } from "../components/events_table";
 import { CertaintyTag, Chain, CopyMarkdown, FixAdvice } from "../components/finding_parts";
 import { Heat } from "../components/heat";
 import { Icon, SEVERITY_NAME } from "../components/icons";
+import { OpLink } from "../components/link";
 import { Neighbours } from "../components/neighbours";
 import { NumbersTable } from "../components/numbers_table";
 import { PageTitle } from "../components/page_title";
@@ -29,21 +30,7 @@ export function OpPageView() {
   return (
     <>
       <OpHead page={value} />
-      <section class="card" aria-labelledby="ruler-title">
-        <header class="card-head">
-          <h2 id="ruler-title">Operands and result</h2>
-          <StepChoice step={value.step} asked={value.asked_step} steps={value.trend.steps} />
-        </header>
-        <Ruler page={value} />
-        {value.interaction && (
-          <p class="interaction">
-            {prose(value.interaction.text)} <CertaintyTag certainty={value.interaction.certainty} />
-          </p>
-        )}
-        <RulerLegend />
-        <WhatIf page={value} />
-        <NumbersTable page={value} />
-      </section>
+      <RulerCard page={value} />
       {value.findings.map((finding) => (
         <OpFinding key={finding.rule} finding={finding} />
       ))}
@@ -72,6 +59,27 @@ export function OpPageView() {
   );
 }
 
+/** The picture of the page: what went in, what came out, and what that did to the numbers. */
+function RulerCard({ page }: { page: OpPage }) {
+  return (
+    <section class="card" aria-labelledby="ruler-title">
+      <header class="card-head">
+        <h2 id="ruler-title">Operands and result</h2>
+        <StepChoice step={page.step} asked={page.asked_step} steps={page.trend.steps} />
+      </header>
+      <Ruler page={page} />
+      {page.interaction && (
+        <p class="interaction">
+          {prose(page.interaction.text)} <CertaintyTag certainty={page.interaction.certainty} />
+        </p>
+      )}
+      <RulerLegend />
+      <WhatIf page={page} />
+      <NumbersTable page={page} />
+    </section>
+  );
+}
+
 function OpHead({ page }: { page: OpPage }) {
   const { op } = page;
   const facts = [
@@ -79,16 +87,24 @@ function OpHead({ page }: { page: OpPage }) {
     shape(op.shape),
     op.layer && `layer ${op.layer}`,
     op.variable && `variable ${op.variable}`,
-    op.role,
     op.looped && "runs in a loop",
     op.returned && "returned by the step",
+    op.role,
   ].filter(Boolean);
   return (
     <header class="op-head">
       <PageTitle key={op.key}>
         {op.op_type} <span class="op-name">{op.name}</span>
       </PageTitle>
-      <p class="muted">{facts.join(" · ")}</p>
+      <p class="muted">
+        {facts.join(" · ")}
+        {op.gradient_of && (
+          <>
+            {" "}
+            of <OpLink op={op.gradient_of} step={page.step} />
+          </>
+        )}
+      </p>
     </header>
   );
 }
