@@ -176,7 +176,7 @@ def judge(model: str, rounds: int) -> dict[str, Any]:
         "ordinary": ratio(ordinary),
         "survey": ratio(survey),
         "amortised": ((DEFAULT_EVERY - 1) * (ratio(ordinary) or 0) + (ratio(survey) or 0)) / DEFAULT_EVERY,
-        "first_call": (survey["plain_first"] + survey["watched_first"]) / survey["plain_first"] if survey else None,
+        "first_call": survey["watched_first"] / survey["plain_first"] if survey else None,
         "peak_memory": memory[1] / memory[0] if all(memory) else None,
         "bytes_per_slot": survey["record_bytes"] / survey["slots"] if survey else None,
         "bytes_per_step": survey["record_bytes"] if survey else None,
