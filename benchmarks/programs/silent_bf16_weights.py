@@ -1,4 +1,4 @@
-# Source: workofart/ml-by-hand#85, tianweiy/CausVid#19, tensorflow/tensorflow#58138
+# Source: workofart/ml-by-hand#85, tianweiy/CausVid#19
 # bfloat16 weights lose small updates.
 from types import SimpleNamespace
 
@@ -11,7 +11,7 @@ META = dict(
     kind="silent-absorption",
     origin_op_type="AssignSubVariableOp",
     origin_source_marker="# BUG",
-    source="workofart/ml-by-hand#85; tianweiy/CausVid#19; tensorflow/tensorflow#58138",
+    source="workofart/ml-by-hand#85; tianweiy/CausVid#19",
     steps=50,
     style="bfloat16 keras-fit",
 )
@@ -27,7 +27,7 @@ def build(seed: int = 0) -> SimpleNamespace:
         keras.layers.Dense(1, dtype="bfloat16"),
     ]
     model = keras.Sequential([keras.Input((12,)), *layers])
-    model.compile(optimizer=keras.optimizers.Adam(2e-5), loss="mse")  # BUG
+    model.compile(optimizer=keras.optimizers.SGD(2e-5), loss="mse")  # BUG
 
     def step(i: int) -> dict[str, float]:
         s = slice((i * 20) % 1000, (i * 20) % 1000 + 20)
