@@ -7,48 +7,28 @@ kept; they are measured afterwards when something non-finite came out, and dropp
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from tensorflow.python.eager import record
 from tensorflow.python.framework import op_def_registry
 from tensorflow.python.ops import gen_resource_variable_ops
 
 from tb_numstab.instrument import stack
-from tb_numstab.instrument.collector import Collector
-from tb_numstab.instrument.counters import LAYOUTS, measure
 from tb_numstab.instrument.measurement import Measurement
 from tb_numstab.instrument.op_types import ALIASES, READS, UNPACKING, is_measured, is_update
-from tb_numstab.instrument.operands import count_events, count_update, counts_events
+from tb_numstab.instrument.operands import counts_events
+from tb_numstab.instrument.readings import Reading, Readings, host_array
 from tb_numstab.instrument.recorder import Recorder
 from tb_numstab.instrument.shadow import Handles
-from tb_numstab.schema.columns import Row
 from tb_numstab.schema.ops import OpSite, Role
 
+CALL = "PartitionedCall"
+"""Op type that stands for the call of a function's graph."""
+
 _DELTAS = {"AssignSubVariableOp": np.subtract, "AssignAddVariableOp": np.add}
-
-KEPT_BYTES = 256 << 20
-"""What an ordinary step may keep. Beyond it, what was kept so far is summed up, and dropped if finite."""
-
-
-class Reading(NamedTuple):
-    """A tensor to be measured.
-
-    Attributes:
-      slot: where its row goes.
-      op_type: the op that made it.
-      tensor: the eager tensor.
-      operands: the op's operands for op-level events; of an update the old value and the delta.
-    """
-
-    slot: int
-    op_type: str
-    tensor: Any
-    operands: tuple[Any, ...]
 
 
 class EagerRecorder(Recorder):
@@ -65,8 +45,7 @@ class EagerRecorder(Recorder):
         self._begin(at_once=True)
 
     def _begin(self, at_once: bool) -> None:
-        self._at_once = at_once
-        self._slots.clear()
+        self._slots = {}
         self._by_inputs.clear()
         self._by_type.clear()
         self._differentiated.clear()
@@ -75,9 +54,9 @@ class EagerRecorder(Recorder):
         self._scalars: dict[int, tuple[int, Any]] = {}  # tensor id -> its slot, the tensor
         self._values: dict[int, Any] = {}  # handle id -> the variable's last known value
         self._unmade: list[Any] = []  # tensors from outside the step
-        self._kept: list[Reading] = []
-        self._kept_bytes = 0
-        self._collector = Collector()
+        self._takes: dict[int, list[int]] = {}  # slot -> ids of the tensors it takes from a function
+        self._calls: dict[int, list[int]] = {}  # tensor id -> ids of all that came out of the same function call
+        self._readings = Readings(at_once)
         self.updated: Handles = {}
 
     @contextmanager
@@ -116,24 +95,29 @@ class EagerRecorder(Recorder):
         Raises:
           Exception: the first one that stopped recording.
         """
-        self._measure_kept()
-        problem = self.problem or self._collector.problem
-        if problem is not None:
-            raise problem
+        if self.problem is not None:
+            raise self.problem
         for key, (slot, _) in self._scalars.items():
             if key not in self._consumed and not self.sites[slot].returned:
                 self.sites[slot] = dataclasses.replace(self.sites[slot], returned=True)
-        rows = self._collector.finish(len(self.sites))
-        self._begin(self._at_once)
-        return Measurement(self.sites, rows, self.handles, kind=kind) if self.sites else None
+        rows = self._readings.rows(len(self.sites))
+        makes = {tensor: slot for tensor, slot in self._slots.items() if slot not in self._takes}
+        measured = Measurement(self.sites, rows, self.handles, self._takes, makes, kind=kind)
+        self._begin(at_once=False)
+        return measured if self.sites else None
 
     # ---- one op
 
     def record(
         self, op_type: str, inputs: Sequence[Any], outputs: Sequence[Any], op_name: str | None, graph: Any
     ) -> None:
-        if self._paused or graph is not None or op_def_registry.get(op_type) is None or op_type in UNPACKING:
-            return  # calls of functions are not ops, nor is unpacking what one returned
+        if graph is not None or op_type in UNPACKING:
+            return
+        if op_def_registry.get(op_type) is None:
+            self._add_call(op_type, inputs, outputs)
+            return
+        if self._paused:
+            return
         for tensor in inputs:
             self._consumed.add(tensor._id)
         if op_type in ALIASES:
@@ -159,7 +143,7 @@ class EagerRecorder(Recorder):
         for slot, tensor in zip(self._known[key], outputs, strict=False):
             if slot >= 0 and is_measured(tensor.dtype.name):
                 self.alias(tensor, slot)
-                self._take(Reading(slot, op_type, tensor, operands))
+                self._readings.take(Reading(slot, op_type, tensor, operands))
                 if tensor._rank() == 0:
                     self._scalars[tensor._id] = slot, tensor
         if handle is not None:
@@ -176,8 +160,23 @@ class EagerRecorder(Recorder):
             self._known[key] = self._add_sites(site, key, [tensor], None)
         slot = self._known[key][0]
         self.alias(tensor, slot)
-        self._take(Reading(slot, "Placeholder", tensor, ()))
+        self._readings.take(Reading(slot, "Placeholder", tensor, ()))
+        self._takes[slot] = [tensor._id]
         self._unmade.append(tensor)
+
+    def _add_call(self, name: str, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
+        """The call of a function's graph; one outside any scope is the gradient of an earlier one.
+
+        Backpropagation gets what the forward call kept for it, so it is linked to what that returned.
+        """
+        if self._paused:
+            ids = [t._id for t in outputs]
+            self._calls |= dict.fromkeys(ids, ids)
+            return
+        kept = {id(self._calls[t._id]): self._calls[t._id] for t in inputs if t._id in self._calls}
+        self._add_op(CALL, [t for t in inputs if t._id not in self._calls], outputs)
+        for slot in {self.slot_of(t) for t in outputs} - {-1}:
+            self._takes[slot] = [tensor for ids in kept.values() for tensor in ids]
 
     def _add_update(self, op_type: str, inputs: Sequence[Any]) -> None:
         handle = inputs[0]
@@ -189,7 +188,7 @@ class EagerRecorder(Recorder):
         with record.stop_recording():
             new = gen_resource_variable_ops.read_variable_op(handle, delta.dtype)
         old, key = self._values.get(id(handle)), self._key(op_type, handle)
-        if old is None and op_type in _DELTAS and (self._at_once or key not in self._known):
+        if old is None and op_type in _DELTAS and (self._readings.at_once or key not in self._known):
             old = self._find_old_value(op_type, handle, new, delta)
         if key not in self._known:
             links = (-1 if old is None else self.slot_of(old), self.slot_of(delta))
@@ -198,7 +197,7 @@ class EagerRecorder(Recorder):
         slot = self._known[key][0]
         self.alias(new, slot)
         counted = old is not None and op_type != "AssignVariableOp" and delta.shape == new.shape == old.shape
-        self._take(Reading(slot, op_type, new, (old, delta) if counted else ()))
+        self._readings.take(Reading(slot, op_type, new, (old, delta) if counted else ()))
         self._values[id(handle)] = new
         if self.is_trained(id(handle)):
             self.updated[id(handle)] = handle
@@ -210,7 +209,7 @@ class EagerRecorder(Recorder):
         """
         for tensor in self._unmade:
             if tensor.dtype == new.dtype and tensor.shape == new.shape == delta.shape:
-                if _DELTAS[op_type](_host(tensor), _host(delta)).tobytes() == _host(new).tobytes():
+                if _DELTAS[op_type](host_array(tensor), host_array(delta)).tobytes() == host_array(new).tobytes():
                     slot = self.slot_of(tensor)
                     self.sites[slot] = self._of_variable(self.sites[slot], handle, Role.VARIABLE)
                     self.handles[slot] = id(handle)
@@ -250,35 +249,3 @@ class EagerRecorder(Recorder):
     def _of_variable(self, site: OpSite, handle: Any, role: Role) -> OpSite:
         site = dataclasses.replace(site, role=role, gradient_of=-1)
         return self.with_variable(site, self.note_variable(handle))
-
-    # ---- measuring
-
-    def _take(self, reading: Reading) -> None:
-        if self._at_once:
-            self._measure(reading)
-            return
-        self._kept.append(reading)
-        self._kept_bytes += reading.tensor._num_elements() * reading.tensor.dtype.size
-        if self._kept_bytes > KEPT_BYTES:
-            with record.stop_recording():
-                finite = all(math.isfinite(tf.reduce_sum(r.tensor)) for r in self._kept)
-            if not finite:
-                self._measure_kept()
-            self._kept, self._kept_bytes = [], 0
-
-    def _measure_kept(self) -> None:
-        for reading in self._kept:
-            self._measure(reading)
-
-    def _measure(self, reading: Reading) -> None:
-        array = _host(reading.tensor)
-        row, histogram = measure(array, LAYOUTS[array.dtype.name])
-        if reading.operands:
-            count = count_update if is_update(reading.op_type) else count_events
-            count(reading.op_type, row, array, [_host(t) for t in reading.operands])
-        self._collector.add(reading.slot, row, histogram)
-
-
-def _host(tensor: Any) -> Row:
-    """An eager tensor's elements, without a copy where they are in host memory."""
-    return np.asarray(tensor._numpy())

@@ -43,6 +43,8 @@ class GraphRecorder(Recorder):
         self.notes: set[str] = set()
         self.refusal: str | None = None
         self.written: set[int] = set()  # handles of the variables it updates
+        self.arguments: dict[int, int] = {}  # id of a placeholder for an argument -> slot
+        self.returned: list[int] = []  # slots of what the function returns, flat; -1 where not measured
         self._collect = collect
         self._top: Any = None
         self._buckets: dict[int, Bucket] = {}  # by graph
@@ -61,7 +63,7 @@ class GraphRecorder(Recorder):
             self._add_arguments(args, kwargs)
             result = function(*args, **kwargs)
         if self.problem is None:
-            self._mark_returned(result)
+            self.returned = self._mark_returned(result)
             self._send(self._top)
         return result
 
@@ -72,9 +74,10 @@ class GraphRecorder(Recorder):
                 continue  # its reads are measured
             if tf.is_tensor(tensor) and is_measured(tensor.dtype.name):
                 site = dataclasses.replace(where, name=f"argument_{index}", role=Role.INPUT)
-                self._measure(tensor, site, self._top)
+                self.arguments[tensor._id] = self._measure(tensor, site, self._top)
 
-    def _mark_returned(self, result: Any) -> None:
+    def _mark_returned(self, result: Any) -> list[int]:
+        slots = []
         for tensor in tf.nest.flatten(result, expand_composites=True):
             self._mark_returned(self._packed.get(getattr(tensor, "_id", None), ()))
             if isinstance(tensor, tf.Variable):
@@ -83,6 +86,8 @@ class GraphRecorder(Recorder):
                 slot = self.slot_of(tensor) if tf.is_tensor(tensor) else -1
             if slot >= 0:
                 self.sites[slot] = dataclasses.replace(self.sites[slot], returned=True)
+            slots.append(slot)
+        return slots
 
     # ---- one op
 

@@ -22,7 +22,7 @@ from tb_numstab.instrument.journal import Call, Journal, Step
 from tb_numstab.instrument.measurement import Measurement
 from tb_numstab.instrument.sentinel import Label, Sentinel, nonfinite
 from tb_numstab.instrument.shadow import Handles
-from tb_numstab.instrument.twin import CannotShadow, twin_of
+from tb_numstab.instrument.twin import CannotShadow, tensor_ids, twin_of
 
 NOT_REPRODUCED = (
     "the step was run again and stayed finite: "
@@ -100,6 +100,7 @@ class Guard:
         result = original(function, *args, **kwargs)
         if call is not None:
             call.args, call.kwargs = iterators.recorded(call.args, call.kwargs)
+            call.returned = tensor_ids(result)
             self._outputs += tf.nest.flatten(result, expand_composites=True)
             self._trained |= twin.trained
         return result
@@ -174,7 +175,8 @@ class Guard:
             return []
         call.restore(state)
         rows = twin.run(trace, call.arguments, stand_ins=state)
-        return [Measurement(trace.sites, rows, trace.recorder.handles, trace.notes, kind="replay", step=number)]
+        measured = trace.measured(rows, call.arguments(), call.returned, kind="replay")
+        return [dataclasses.replace(measured, step=number)]
 
     def _forget(self) -> None:
         self._journal.clear()

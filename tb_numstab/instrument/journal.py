@@ -38,6 +38,7 @@ class Call:
     kwargs: dict[str, Any]
     read_only: list[tuple[int, Any]]  # (handle id, value) of small variables the function does not write
     snapshot: Shadow | None  # the state before the call, where it cannot be rolled forward
+    returned: list[int] = field(default_factory=list)  # tensor_ids of its result
 
     def arguments(self) -> iterators.Arguments:
         """Its arguments, with iterators that yield what the call pulled."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tb_numstab.instrument.collector import Rows
 from tb_numstab.schema.ops import OpSite
@@ -17,6 +17,8 @@ class Measurement:
       sites: the same list object at every step of the same trace; eager tables grow.
       rows: the rows of the first ``len(rows.rows)`` sites.
       variables: id of the variable's handle, by site of its reads and updates.
+      takes: ids of the eager tensors from other parts of the step that a site takes in, by site.
+      makes: the site of an eager tensor that other parts of the step may take in, by the tensor's id.
       notes: what a reader should know.
       kind: "survey" or "replay", as in StepRecord.
       step: the training step it belongs to; None for the one being logged.
@@ -25,6 +27,8 @@ class Measurement:
     sites: list[OpSite]
     rows: Rows
     variables: Mapping[int, int]
+    takes: Mapping[int, Sequence[int]]
+    makes: Mapping[int | None, int]
     notes: tuple[str, ...] = ()
     kind: str = "survey"
     step: int | None = None

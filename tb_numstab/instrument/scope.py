@@ -12,6 +12,7 @@ from tensorflow.python.eager.polymorphic_function import polymorphic_function
 from tensorflow.python.framework import errors
 
 from tb_numstab.instrument import iterators
+from tb_numstab.instrument.collector import Rows
 from tb_numstab.instrument.eager import EagerRecorder
 from tb_numstab.instrument.graph_recorder import GraphRecorder
 from tb_numstab.instrument.guard import Guard, Verdict
@@ -19,7 +20,7 @@ from tb_numstab.instrument.host import host_randomness_kept, step_aside, warn_on
 from tb_numstab.instrument.journal import Step
 from tb_numstab.instrument.measurement import Measurement
 from tb_numstab.instrument.seams import current_listener
-from tb_numstab.instrument.twin import CannotShadow, call_inline, twin_of
+from tb_numstab.instrument.twin import CannotShadow, Trace, call_inline, tensor_ids, twin_of
 
 _thread = threading.local()
 _call_function = polymorphic_function.Function.__call__
@@ -111,34 +112,33 @@ class SurveyScope(StepScope):
 
     def _call(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         with self._eager.paused():
-            args, kwargs = self._measure(function, args, kwargs)
-            result = _call_function(function, *args, **kwargs)
+            measured = self._measure(function, args, kwargs)
+            real_args, real_kwargs = iterators.for_training(args, kwargs)
+            result = _call_function(function, *real_args, **real_kwargs)
+        if measured is not None:
+            trace, rows = measured
+            self.measurements.append(trace.measured(rows, (args, kwargs), tensor_ids(result)))
         if self._guard is not None:
             self._guard.rely_on(not (twin_of(function).hidden_state or self._eager.updates_variables))
         return result
 
-    def _measure(
-        self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Measures the call on a shadow; returns the arguments for the real one."""
-        real = (args, kwargs)
+    def _measure(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Trace, Rows] | None:
+        """Measures the call on a shadow."""
+        name = getattr(function, "_name", "a function")
         try:
             with host_randomness_kept():
                 if function._variable_creation_config is None:
                     function.get_concrete_function(*args, **kwargs)  # creates its variables, as its first call would
                 twin = twin_of(function)
                 trace = twin.trace(args, kwargs)
-                real = iterators.for_training(args, kwargs)
-                rows = twin.run(trace, lambda: iterators.for_measuring(args, kwargs))
-            self.measurements.append(Measurement(trace.sites, rows, trace.recorder.handles, trace.notes))
+                return trace, twin.run(trace, lambda: iterators.for_measuring(args, kwargs))
         except CannotShadow as reason:
-            name = getattr(function, "_name", "a function")
             warn_once(f"{name} is not measured: {reason}. Training goes on unchanged.")
         except (errors.OutOfRangeError, StopIteration):
             pass  # the data ended: the real call says so
         except Exception as error:  # noqa: BLE001 - monitoring steps aside, whatever went wrong
-            step_aside(f"{getattr(function, '_name', 'a function')} is not measured", error)
-        return real
+            step_aside(f"{name} is not measured", error)
+        return None
 
 
 def current_scope() -> StepScope | None:

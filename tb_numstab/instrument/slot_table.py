@@ -30,29 +30,32 @@ class SlotTable:
         self._kept: list[list[OpSite]] = []  # keeps those ids in use
 
     def extend(self, measurements: Sequence[Measurement]) -> list[OpSite]:
-        """The sites of one step's measurements that are new, in session slots.
-
-        A variable that one function reads after another one has updated it carries on from that update.
-        """
-        new: list[OpSite] = []
+        """The sites of one step's measurements that are new, in session slots and linked to each other."""
+        new = [self._number(m) for m in measurements]
+        made = {tensor: int(self._slots[id(m.sites)][local]) for m in measurements for tensor, local in m.makes.items()}
+        sites: list[OpSite] = []
         updated: dict[int, int] = {}  # handle -> slot of its latest update in this step
-        for measurement in measurements:
-            known = self._slots.get(id(measurement.sites), np.empty(0, np.int64))
-            sites = measurement.sites[len(known) :]
-            if not len(known):
-                self._kept.append(measurement.sites)
-            slots = np.concatenate([known, self.size + np.arange(len(sites))])
-            self._slots[id(measurement.sites)] = slots
-            self.size += len(sites)
-            for local, site in enumerate(sites, len(known)):
-                site = _renumbered(site, slots)
-                before = updated.get(measurement.variables.get(local, -1), -1)
-                if site.role is Role.VARIABLE and before >= 0:
-                    site = dataclasses.replace(site, inputs=(before,))
-                new.append(site)
+        for measurement, locals_ in zip(measurements, new, strict=True):
+            slots = self._slots[id(measurement.sites)]
+            for local in locals_:
+                site = _renumbered(measurement.sites[local], slots)
+                links = [made[t] for t in measurement.takes.get(local, ()) if t in made]
+                if site.role is Role.VARIABLE:  # another function may have updated it before
+                    links += [updated[h] for h in (measurement.variables.get(local),) if h in updated]
+                sites.append(dataclasses.replace(site, inputs=(*site.inputs, *links)) if links else site)
             for local, handle in measurement.variables.items():
                 if measurement.sites[local].role is Role.UPDATE:
                     updated[handle] = int(slots[local])
+        return sites
+
+    def _number(self, measurement: Measurement) -> range:
+        """Gives slots to the sites that have none yet; returns these sites."""
+        known = self._slots.get(id(measurement.sites), np.empty(0, np.int64))
+        new = range(len(known), len(measurement.sites))
+        if not len(known):
+            self._kept.append(measurement.sites)
+        self._slots[id(measurement.sites)] = np.concatenate([known, self.size + np.arange(len(new))])
+        self.size += len(new)
         return new
 
     def rows(self, measurements: Iterable[Measurement]) -> tuple[Slots, Rows]:

@@ -22,6 +22,7 @@ from tensorflow.python.eager.polymorphic_function import autograph_util, functio
 from tb_numstab.instrument.collector import Collector, Rows
 from tb_numstab.instrument.graph_recorder import GraphRecorder
 from tb_numstab.instrument.iterators import Arguments
+from tb_numstab.instrument.measurement import Measurement
 from tb_numstab.instrument.op_types import LOOPS
 from tb_numstab.instrument.shadow import Shadow, replaced
 from tb_numstab.schema.ops import OpSite, Role
@@ -66,6 +67,27 @@ class Trace:
     def notes(self) -> tuple[str, ...]:
         """What a reader of the measurements should know."""
         return tuple(sorted(self.recorder.notes))
+
+    def measured(self, rows: Rows, arguments: Arguments, returned: Sequence[int], kind: str = "survey") -> Measurement:
+        """The measurement of one call.
+
+        Args:
+          rows: from ``Twin.run``.
+          arguments: of the call.
+          returned: ``tensor_ids`` of what the training's own call returned.
+          kind: as in Measurement.
+        """
+        slots = self.recorder.arguments
+        inputs = zip(self.concrete.graph.inputs, flat_inputs(self.concrete, *arguments), strict=False)
+        return Measurement(
+            sites=self.sites,
+            rows=rows,
+            variables=self.recorder.handles,
+            takes={slots[p._id]: tensor_ids(t) for p, t in inputs if p._id in slots},
+            makes={t: slot for t, slot in zip(returned, self.recorder.returned, strict=False) if slot >= 0},
+            notes=self.notes,
+            kind=kind,
+        )
 
 
 class Twin:
@@ -189,6 +211,12 @@ def flat_inputs(concrete: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
     """A concrete function's inputs for these arguments, captured ones last."""
     function_type = concrete.function_type
     return [*function_type.unpack_inputs(function_type.bind(*args, **kwargs)), *concrete.captured_inputs]
+
+
+def tensor_ids(structure: Any) -> list[int]:
+    """Ids of the eager tensors in a structure, flat; -1 for anything else."""
+    flat = tf.nest.flatten(structure, expand_composites=True)
+    return [t._id if isinstance(t, tf.__internal__.EagerTensor) else -1 for t in flat]
 
 
 def call_concrete(concrete: Any, inputs: list[Any], stand_ins: Mapping[int, Any]) -> Any:
