@@ -8,6 +8,7 @@ OPEN ?= 1
 SECONDS ?= 60
 SEED ?= 0
 MINUTES ?= 10
+TRIALS ?= 100
 CASES ?=
 CHROMIUM ?= /usr/bin/chromium
 export CHROMIUM
@@ -18,7 +19,7 @@ DEV_STAMP := $(VENV)/.dev-installed
 NODE_STAMP := frontend/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types frontend frontend-check pytest bench soak fuzz proto node chromium clean
+.PHONY: help demo test lint types frontend frontend-check pytest bench soak crash fuzz proto node chromium clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -46,6 +47,9 @@ bench: $(DEV_STAMP) ## Judge the training programs of a folder: make bench CASES
 
 soak: $(DEV_STAMP) ## Train under watch for MINUTES (10); fails if memory grows or steps get slower
 	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES)
+
+crash: $(DEV_STAMP) ## Kill TRIALS (100) trainings at random points; fails if a log lost what it should tell
+	$(BIN)/python -m benchmarks.crash --trials $(TRIALS)
 
 fuzz: $(DEV_STAMP) ## Read logs full of nonsense for SECONDS (60), starting at SEED (0)
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) --seed $(SEED)

@@ -1,0 +1,127 @@
+"""Trouble with the log folder while training: training goes on, one warning, and what was written can be read."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorboard.context import RequestContext
+from tensorboard.data.provider import DataProvider
+
+import tb_numstab
+from tb_numstab.instrument import host
+from tb_numstab.store.event_files import read_runs
+from tb_numstab.store.provider import ProviderReader
+from tests.support.readers import PROVIDERS, only_run
+
+
+@pytest.fixture(autouse=True)
+def nothing_warned_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "_warned", set())
+
+
+def training() -> Callable[[int], float]:
+    """A step that adds 1 to a variable, measures itself, logs itself, and returns the variable's value."""
+    total = tf.Variable(0.0)
+
+    @tb_numstab.watch(every=1)
+    @tf.function
+    def train_step(x: tf.Tensor) -> tf.Tensor:
+        return total.assign_add(x)
+
+    def step(number: int) -> float:
+        result = train_step(tf.constant(1.0))
+        tb_numstab.log_step(number)
+        return float(result)
+
+    return step
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.name.startswith("tb_numstab")]
+
+
+def writing(log_dir: Path) -> AbstractContextManager[Any]:
+    # Every event goes to the file at once, so that trouble shows in the step that meets it.
+    context: AbstractContextManager[Any] = tf.summary.create_file_writer(str(log_dir), max_queue=0).as_default()
+    return context
+
+
+def test_folder_removed_while_training(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    step = training()
+    with writing(tmp_path / "run"):
+        assert step(0) == 1.0
+        shutil.rmtree(tmp_path / "run")
+        assert [step(number) for number in range(1, 6)] == [2.0, 3.0, 4.0, 5.0, 6.0]
+    # TensorFlow's writer drops the events without an exception, and tells the user itself.
+    assert "could not be opened" in capfd.readouterr().err
+
+
+def test_disk_full_while_training(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    step = training()
+    limits, previous = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        with writing(tmp_path):
+            step(0)
+            (file,) = tmp_path.iterdir()
+            resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size + 100, limits[1]))
+            assert [step(number) for number in range(1, 6)] == [2.0, 3.0, 4.0, 5.0, 6.0]
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, previous)
+    (message,) = warnings(caplog)
+    assert "the log could not be written, training goes on" in message
+    data = only_run(tmp_path)
+    assert data.sessions[0].steps[0] == 0
+
+
+def test_keras_into_a_folder_that_cannot_be(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    import keras
+
+    (tmp_path / "file").touch()
+    callback = tb_numstab.NumericalHealth(str(tmp_path / "file" / "run"), every=1)
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(np.ones((8, 2)), np.ones((8, 1)), batch_size=4, verbose=0, callbacks=[callback])
+    assert model.optimizer.iterations == 2
+    assert callback.health is not None and callback.health.ok
+    (message,) = warnings(caplog)
+    assert "nothing is logged" in message or "could not be written" in message
+
+
+@pytest.mark.parametrize("provider", PROVIDERS.values(), ids=PROVIDERS)
+def test_two_writers_in_one_folder(provider: Callable[[Path], DataProvider], tmp_path: Path) -> None:
+    one, other = training(), training()
+    with writing(tmp_path) as first, writing(tmp_path) as second:
+        for number in range(4):
+            with first.as_default():
+                one(number)
+            with second.as_default():
+                other(number)
+    for runs in (read_runs(str(tmp_path)), ProviderReader(provider(tmp_path)).runs(RequestContext(), "")):
+        (data,) = runs
+        assert [session.steps for session in data.sessions] == [[0, 1, 2, 3]] * 2
+        assert data.problems == []
+
+
+def test_clock_that_jumps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    step, now = training(), time.time
+    with writing(tmp_path):
+        for number, jump in enumerate((0.0, 86400.0, -86400.0, 3600.0)):
+            monkeypatch.setattr(time, "time", lambda jump=jump: now() + jump)
+            step(number)
+    monkeypatch.undo()
+    data = only_run(tmp_path)
+    assert data.sessions[0].steps == [0, 1, 2, 3]
+    assert data.problems == []
+    assert [record.step for record in data.sessions[0].records()] == [0, 1, 2, 3]
