@@ -34,7 +34,7 @@ PACKAGES: dict[str, set[str]] = {
     "views": {"numpy"},
     "plugin": {"numpy", "tensorboard", "werkzeug"},
     "report": {"numpy"},
-    "cli": {"numpy", "tensorboard"},
+    "cli": {"numpy", "packaging", "tensorboard"},
 }
 """What each room may import from outside; only ``instrument`` may know TensorFlow."""
 

@@ -114,6 +114,7 @@ def test_wheel_does_not_choose_a_tensorflow(wheel: Path) -> None:
         required = re.findall(r"^Requires-Dist: (.*)$", archive.read(name).decode(), re.MULTILINE)
     assert {Requirement(text).name for text in required if "extra ==" not in text} == {
         "numpy",
+        "packaging",
         "protobuf",
         "tensorboard",
     }
@@ -154,6 +155,13 @@ def test_command_line_starts_without_tensorflow(installation: Path, tmp_path: Pa
     helped = run(installation / "bin" / "tb-numstab", "--help", cwd=tmp_path)
     assert helped.returncode == 0, helped.stderr
     assert "usage: tb-numstab" in helped.stdout
+
+
+def test_doctor_without_tensorflow(installation: Path, tmp_path: Path) -> None:
+    said = run(installation / "bin" / "tb-numstab", "doctor", cwd=tmp_path)
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert "ok      tab: TensorBoard finds it" in said.stdout
+    assert said.stdout.splitlines()[-1].startswith("absent  TensorFlow")
 
 
 def test_no_wheel_is_built_without_the_bundle(tmp_path: Path) -> None:
