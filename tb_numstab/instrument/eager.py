@@ -78,12 +78,13 @@ class EagerRecorder(Recorder):
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Ops inside the block are not this recorder's business."""
+        """Ops inside the block, a function's call, are not this recorder's business."""
         before, self._paused = self._paused, True
         try:
             yield
         finally:
             self._paused = before
+            self._values.clear()  # the function may have updated any variable
 
     def results(self) -> list[Any]:
         """The scalars of the step that no op of it used: losses, norms."""
@@ -126,6 +127,8 @@ class EagerRecorder(Recorder):
                     self.alias(tensor, self.slot_of(source))
         elif is_update(op_type):
             self._add_update(op_type, inputs)
+        elif op_type in READS and id(inputs[0]) in self._values:
+            self.alias(outputs[0], self.slot_of(self._values[id(inputs[0])]))
         elif outputs and is_measured(outputs[0].dtype.name):
             self._add_op(op_type, inputs, outputs)
 

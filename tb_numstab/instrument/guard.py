@@ -73,8 +73,8 @@ class Guard:
         self._outputs = []
         return self._journal.begin_step()
 
-    def begin_survey(self) -> None:
-        """A measured step begins: what came before is settled first."""
+    def settle(self) -> None:
+        """A measured step begins, or training is over: what came before is judged, then forgotten."""
         if self._journal.steps and not self._off:
             if self._unread is not None:
                 self._read(self._unread)
@@ -104,6 +104,10 @@ class Guard:
             self._outputs += tf.nest.flatten(result, expand_composites=True)
             self._trained |= twin.trained
         return result
+
+    def add_outputs(self, values: Any) -> None:
+        """Adds results of the step that no call returned directly, such as Keras's logs."""
+        self._outputs += [tf.convert_to_tensor(v) for v in tf.nest.flatten(values)]
 
     def end_step(self) -> Verdict | None:
         """Asks the sentinel; does not wait for its answer."""

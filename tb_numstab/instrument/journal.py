@@ -56,9 +56,7 @@ class Call:
         concrete = concrete_of(self.function, args, kwargs)
         self.restore(state)
         with record.stop_recording():
-            result = call_concrete(concrete, flat_inputs(concrete, args, kwargs), state)
-        flat: list[Any] = tf.nest.flatten(result, expand_composites=True)
-        return flat
+            return _flat(call_concrete(concrete, flat_inputs(concrete, args, kwargs), state))
 
 
 @dataclass
@@ -154,6 +152,16 @@ def concrete_of(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
         function._no_variable_creation_config if function._created_variables else function._variable_creation_config
     )
     return tracing_compilation.trace_function(args, kwargs, options)
+
+
+def _flat(result: Any) -> list[Any]:
+    """Flat outputs of a call, those that Keras's train function packs into an optional among them."""
+    flat: list[Any] = []
+    for output in tf.nest.flatten(result):
+        if isinstance(output, tf.experimental.Optional):
+            output = output.get_value() if output.has_value() else ()
+        flat += tf.nest.flatten(output, expand_composites=True)
+    return flat
 
 
 def _elements(handle: Any) -> int:

@@ -45,12 +45,11 @@ class NumericalHealth(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
         self._watcher = Watcher(every, replay)
         self._writer: Any = None
         self._scope: StepScope | None = None
-        self._first_step = 0
+        self._next_step = self._batch = 0
 
     def on_train_begin(self, logs: Any = None) -> None:
         self._close_scope()  # an earlier fit may have ended in an exception
-        self._first_step = int(self.model.optimizer.iterations) if self.model.optimizer is not None else 0
-        self._steps = 0
+        self._next_step = int(self.model.optimizer.iterations) if self.model.optimizer is not None else 0
         if self._writer is None:
             try:
                 self._writer = tf.summary.create_file_writer(str(self._log_dir))
@@ -59,18 +58,24 @@ class NumericalHealth(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         self._close_scope()
+        self._batch = batch
         self._scope = self._watcher.step()
         self._scope.__enter__()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        scope = self._close_scope()
+        scope = self._scope
         if scope is not None:
+            scope.returned(logs or {})
+            self._close_scope()
             hand_over(scope)
-            self.health = log_step_to(self._writer, self._first_step + self._steps)
-        self._steps += 1
+        self._next_step += 1 + batch - self._batch
+        if scope is not None:
+            self.health = log_step_to(self._writer, self._next_step - 1)
 
     def on_train_end(self, logs: Any = None) -> None:
         self._close_scope()
+        self._watcher.finish()
+        self.health = log_step_to(self._writer, self._next_step - 1)
         if self._writer is not None:
             self._writer.flush()
 
@@ -82,7 +87,7 @@ class NumericalHealth(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
         def train_on_batch(*args: Any, **kwargs: Any) -> Any:
             self.on_train_batch_begin(0)
             result = original(*args, **kwargs)
-            self.on_train_batch_end(0)
+            self.on_train_batch_end(0, result)
             return result
 
         self.set_model(model)
@@ -94,8 +99,7 @@ class NumericalHealth(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
             del model.train_on_batch
             self.on_train_end()
 
-    def _close_scope(self) -> StepScope | None:
+    def _close_scope(self) -> None:
         scope, self._scope = self._scope, None
         if scope is not None:
             scope.__exit__(None, None, None)
-        return scope

@@ -65,6 +65,11 @@ class StepScope:
         if self._guard is not None:
             self.verdict = self._guard.end_step()
 
+    def returned(self, values: Any) -> None:
+        """Adds results of the step to those that must be finite; a structure of tensors or numbers."""
+        if self._guard is not None:
+            self._guard.add_outputs(values)
+
     def number(self, step: int) -> None:
         """Tells which training step this was."""
         if self._page is not None:
@@ -93,12 +98,23 @@ class StepScope:
             return self._guard.call(_call_function, function, args, kwargs)
 
 
+class FinalScope(StepScope):
+    """No step, but the end of the last one."""
+
+    def _begin(self) -> None:
+        if self._guard is not None:
+            self._guard.settle()
+
+    def _end(self) -> None:
+        pass
+
+
 class SurveyScope(StepScope):
     """A step in which everything is measured: a function's twin runs before the function itself."""
 
     def _begin(self) -> None:
         if self._guard is not None:
-            self._guard.begin_survey()
+            self._guard.settle()
         self._stack.enter_context(self._eager.step(at_once=True))
 
     def _end(self) -> None:

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tb_numstab.instrument.eager import EagerRecorder
 from tb_numstab.instrument.guard import Guard
 from tb_numstab.instrument.measurement import Measurement
-from tb_numstab.instrument.scope import StepScope, SurveyScope, current_scope
+from tb_numstab.instrument.scope import FinalScope, StepScope, SurveyScope, current_scope
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -47,6 +47,11 @@ class Watcher:
         survey: bool = self._steps % self.every == 0
         self._steps += 1
         return (SurveyScope if survey else StepScope)(self._eager, self._guard)
+
+    def finish(self) -> None:
+        """Training is over: what is not settled yet goes to the next log_step."""
+        with FinalScope(self._eager, self._guard) as scope:
+            hand_over(scope)
 
 
 class Watched:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -37,8 +40,8 @@ def test_the_comparison_can_fail() -> None:
 
 
 @pytest.mark.parametrize("steps_per_execution", [1, 4])
-def test_fit_from_a_dataset_sees_every_batch_once(steps_per_execution: int, tmp_path) -> None:
-    def run(callbacks: list) -> list[bytes]:
+def test_fit_from_a_dataset_sees_every_batch_once(steps_per_execution: int, tmp_path: Path) -> None:
+    def run(callbacks: list[Any]) -> list[bytes]:
         keras.utils.set_random_seed(1)
         random = np.random.RandomState(2)
         x = random.rand(96, 5).astype("float32")

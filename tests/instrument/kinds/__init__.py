@@ -77,6 +77,10 @@ class Watched(Watching):
                 super().on_train_batch_end(batch, logs)
                 watched._see(self.health)
 
+            def on_train_end(self, logs: Any = None) -> None:
+                super().on_train_end(logs)
+                watched._see(self.health)
+
         self._callback = Health(str(self.logdir), every=EVERY)
         return [self._callback]
 

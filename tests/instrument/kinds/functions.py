@@ -129,7 +129,7 @@ def jit_forbidden(watching: Watching) -> Sequence[Any]:
 
 
 def module(watching: Watching) -> Sequence[Any]:
-    class Model(tf.Module):
+    class Model(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
         def __init__(self) -> None:
             self.w = tf.Variable(tf.ones([WIDTH]))
 
@@ -146,7 +146,7 @@ def module(watching: Watching) -> Sequence[Any]:
 
     model = Model()
     run(watching, model.train)
-    return model.variables
+    return list(model.variables)
 
 
 def accumulation(watching: Watching) -> Sequence[Any]:
