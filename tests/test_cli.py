@@ -240,7 +240,7 @@ def launch(*arguments: object, **options: Any) -> subprocess.Popen[str]:
 
 
 def test_follow_tells_a_finding_when_it_comes(tmp_path: Path) -> None:
-    run = make_run("nan_softmax_log")
+    run = make_run("fp16_overflow")
     with Recorder(tmp_path) as recorder:
         recorder.ops(run.sites).step(run.records[0])
         recorder.flush()
@@ -251,12 +251,12 @@ def test_follow_tells_a_finding_when_it_comes(tmp_path: Path) -> None:
             recorder.step(record)
         recorder.flush()
         assert process.stdout.readline() == ".: broken\n"
-        assert "log-of-zero" in process.stdout.readline()
+        assert "product-overflow" in process.stdout.readline()
         recorder.step(run.records[60]).flush()
         time.sleep(2 * FOLLOW_SECONDS)  # another look, which must not tell it again
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
-    assert "log-of-zero" not in out
+    assert "product-overflow" not in out
     assert process.returncode == 1
     assert err == ""
 

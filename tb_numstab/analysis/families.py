@@ -106,6 +106,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
 FAMILY_OF: dict[str, str] = {op_type: family for family, types in FAMILIES.items() for op_type in types}
 
 _OPERANDS: dict[str, tuple[int, ...]] = {
+    "Split": (1,),
     "Select": (1, 2),
     "SelectV2": (1, 2),
     "Conv2DBackpropInput": (1, 2),

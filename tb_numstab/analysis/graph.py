@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tb_numstab.analysis.families import family_of, operand_positions
+from tb_numstab.analysis.guards import Guards
 from tb_numstab.schema.columns import WIDTH, Row
 from tb_numstab.schema.formats import FORMATS, FloatFormat
 from tb_numstab.schema.ops import OpSite, Role
@@ -154,6 +155,11 @@ class OpGraph:
             if reaches[slot]:
                 reaches[self.inputs(slot)] = True
         return reaches
+
+    @cached_property
+    def guards(self) -> Guards:
+        """What keeps operands away from poles."""
+        return Guards(self)
 
     @cached_property
     def updates(self) -> Updates:

@@ -20,15 +20,18 @@ class Memory:
       moved_exp: float64 [N], of each variable update the largest exponent of a change that did move
         at least one element; NaN while none did.
       value_exp: float64 [N], exponent of each updated variable's largest element after its last update.
+      masked: float64 [N], share of -Inf among the logits of a Softmax in the last record.
     """
 
     moved_exp: Floats = field(default_factory=lambda: np.empty(0))
     value_exp: Floats = field(default_factory=lambda: np.empty(0))
+    masked: Floats = field(default_factory=lambda: np.empty(0))
 
     def reserve(self, size: int) -> None:
         """Makes room for a grown op table."""
         self.moved_exp = grown(self.moved_exp, size)
         self.value_exp = grown(self.value_exp, size)
+        self.masked = grown(self.masked, size)
 
     def remember(self, graph: OpGraph, table: Row) -> None:
         """Takes in one record, after the rules have judged it."""
@@ -38,3 +41,8 @@ class Memory:
         moved = u.slots[moving]
         self.moved_exp[moved] = np.fmax(self.moved_exp[moved], change.max_exp[moving])
         self.value_exp[u.slots] = np.where(np.isnan(total.max_exp), self.value_exp[u.slots], total.max_exp)
+        logits = graph.x[graph.members("softmax", "log-softmax")]
+        logits = logits[logits >= 0]
+        rows = Columns.of(table, logits)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            self.masked[logits] = rows.neg_inf / rows.size

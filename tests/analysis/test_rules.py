@@ -11,6 +11,7 @@ from tb_numstab.analysis.finding import Severity
 from tb_numstab.analysis.rules import ORIGIN, RULES
 from tb_numstab.analysis.rules.__main__ import document
 from tb_numstab.analysis.rules.rule import Stage
+from tests.analysis.hazards import arc_cosine, chosen_log, exponentials, log_of, masked_mean, masked_scores, norm, power
 from tests.analysis.programs import Step, binary, judge, unary
 from tests.analysis.steps import (
     added,
@@ -159,6 +160,17 @@ CASES: dict[str, tuple[Step, Step]] = {
         growing("Log", lambda i: [2.0 ** (-40 - 4 * i), 1.0], np.log),
         growing("Log", lambda i: [2.0 ** -(40 + i % 3), 1.0], np.log),
     ),
+    "one-pass-variance-possible": (variance(60.0), variance(3.0)),
+    "log-of-probability": (log_of("Softmax"), log_of("Softmax", eps=1e-7)),
+    "softmax-by-hand": (exponentials("softmax", 30.0), exponentials("softmax", 30.0, stable=True)),
+    "logsumexp-by-hand": (exponentials("log", 30.0), exponentials("log", 30.0, stable=True)),
+    "where-trap-possible": (chosen_log(safe=False), chosen_log(safe=True)),
+    "root-of-zero-possible": (norm(), norm(eps=1e-12)),
+    "power-of-zero-possible": (power(0.5, 1.0), power(0.5, 1 - 1e-6)),
+    "edge-of-domain-possible": (arc_cosine(1.0), arc_cosine(1 - 1e-6)),
+    "denominator-may-vanish": (masked_mean(), masked_mean(eps=1e-6)),
+    "log1p-near-pole": (unary("Log1p", np.log1p, [-0.99, 1.0]), unary("Log1p", np.log1p, [-0.9, 1.0])),
+    "mask-may-cover-a-row": (masked_scores(changing=True), masked_scores(changing=False)),
 }
 
 
@@ -205,8 +217,29 @@ def test_rule_ids_are_unique_and_an_origin_always_finds_one() -> None:
         descent([0.3, 0.2], lambda i, w: 0 * w, np.float32),
         descent([2.0**24 - 5], lambda i, w: -1.0, np.float64),
         variance(3.0),
+        log_of("Sigmoid", complement=True, upper=1 - 1e-6),
+        log_of("Sigmoid", complement=True, eps=1e-8),
+        exponentials("softmax", 10.0),
+        norm(chosen=True),
+        masked_mean(zeros=False),
+        masked_mean(exp=True),
     ],
-    ids=["epsilon", "mask", "activations", "converging", "converged", "zero-gradient", "wide counter", "small offset"],
+    ids=[
+        "epsilon",
+        "mask",
+        "activations",
+        "converging",
+        "converged",
+        "zero-gradient",
+        "wide counter",
+        "small offset",
+        "clipped sigmoid",
+        "1 - sigmoid + eps",
+        "small logits",
+        "root in where",
+        "positive weights",
+        "sum of exp",
+    ],
 )
 def test_healthy_programs_are_met_with_silence(step: Step) -> None:
     assert findings(step) == set()

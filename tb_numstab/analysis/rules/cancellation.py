@@ -6,7 +6,7 @@ import numpy as np
 
 from tb_numstab.analysis import bounds
 from tb_numstab.analysis.columns import Floats
-from tb_numstab.analysis.finding import Certainty, Fix
+from tb_numstab.analysis.finding import Certainty, Fix, Severity
 from tb_numstab.analysis.graph import Mask, OpGraph
 from tb_numstab.analysis.ops import Ops
 from tb_numstab.analysis.rules.rule import Rule, Stage
@@ -83,6 +83,21 @@ RULES = (
         stage=Stage.STANDING,
         certainty=Certainty.PROVEN,
         patience=3,
+    ),
+    Rule(
+        id="one-pass-variance-possible",
+        title="Variance as E[x^2] - E[x]^2 loses half its digits",
+        families=("sub",),
+        when=lambda o: _is_variance(o) & (lost_bits(o) >= o.precision / 2),
+        precondition="the difference of a mean of squares and a squared mean has lost half its significand or more, in "
+        "every element",
+        explain="{op} subtracted values up to {y.top} from values up to {x.top} and kept at most {out.top} of "
+        "{f.precision} significant bits; a larger mean leaves rounding error, which can be negative.",
+        fix=_TWO_PASS,
+        source="Chan, Golub, LeVeque 1983; tensorflow/tensorflow#3290; google/flax#1491",
+        stage=Stage.STANDING,
+        severity=Severity.WARNING,
+        patience=2,
     ),
     Rule(
         id="cancelled-before-pole",

@@ -1,0 +1,236 @@
+"""What the graph alone says about a value: kept away from 0, able to vanish, thrown away by tf.where.
+
+A pole (1/0, log(0), the slope of sqrt at 0) is only a hazard where nothing keeps its operand away from it.
+Guards are recognised by their arithmetic: a positive number added, a clip, a tf.where, a function without
+zeros. What cannot be seen (an unmeasured operand, a number given as argument) is taken for a guard, so
+that a hazard is named only where its absence is certain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tb_numstab.schema.columns import INDEX
+from tb_numstab.schema.ops import Role
+
+if TYPE_CHECKING:
+    from tb_numstab.analysis.graph import Mask, OpGraph, Slots
+
+DEPTH = 12
+"""Ops a value is followed back; what lies further is taken for a guard."""
+
+POSITIVE = frozenset(("exp", "softplus", "softmax", "sigmoid"))
+SIGN_KEEPING = frozenset(("move", "cast", "sqrt", "rsqrt", "sum", "mean", "extremum", "prod", "square", "pow"))
+PASSING = frozenset(("move", "cast", "neg"))
+BOUNDED = frozenset(("select", "softmax", "log-softmax", "sigmoid", "tanh"))
+BRANCH = ("mul", "move", "neg", "cast", "add", "sub")
+"""What may stand between a pole and the tf.where that throws its result away."""
+
+
+class Guards:
+    """Answers about the slots of one graph."""
+
+    def __init__(self, graph: OpGraph) -> None:
+        self.graph = graph
+        self._chosen: dict[Test, Mask] = {}
+
+    def chosen(self, test: Test, slots: Slots) -> Mask:
+        """Bool [N], true for those of ``slots`` that pass a test; each test is asked once per graph."""
+        if test not in self._chosen:
+            self._chosen[test] = self.graph.as_mask(np.array([s for s in slots if test(self, int(s))], np.int64))
+        return self._chosen[test]
+
+    def is_number(self, slot: int) -> bool:
+        """A literal, or a number given as argument: eager steps hand their literals over like that."""
+        site = self.graph.sites[slot]
+        return site.role is Role.CONSTANT or (site.role is Role.INPUT and site.shape == ())
+
+    def given(self, slot: int) -> bool:
+        """Data, a variable, or a tensor of integers or truth values made floating: anything may be 0."""
+        site = self.graph.sites[slot]
+        gathered = site.op_type in ("ResourceGather", "ReadVariableOp")
+        whole = site.op_type == "Cast" and self.graph.x[slot] < 0 and site.shape != ()
+        return site.role in (Role.INPUT, Role.VARIABLE) or gathered or whole
+
+    def number(self, slot: int, column: str) -> float:
+        """A column of a literal; NaN when its value is not known."""
+        constant = self.graph.sites[slot].constant
+        return constant[INDEX[column]] if constant else np.nan
+
+    def _above_zero(self, slot: int) -> bool:
+        return slot < 0 or (self.is_number(slot) and not self.number(slot, "min") <= 0)
+
+    def positive(self, slot: int, depth: int = DEPTH) -> bool:
+        """Something keeps the value away from 0."""
+        if slot < 0 or depth == 0:
+            return True
+        if self.is_number(slot):
+            return self._above_zero(slot)
+        if self.given(slot):
+            return False
+        graph, family = self.graph, self.graph.family(slot)
+        x, y = int(graph.x[slot]), int(graph.y[slot])
+        if family in POSITIVE:
+            return True
+        if family == "add":
+            return (
+                self._above_zero(x)
+                or self._above_zero(y)
+                or (self.positive(x, depth - 1) and self.positive(y, depth - 1))
+            )
+        if family == "sub":
+            return x < 0 or (self.is_number(x) and self.below(y, self.number(x, "min")))
+        if family == "clip":
+            return self._clipped_away(slot, depth)
+        if family == "select":
+            return self.positive(x, depth - 1) or self.positive(y, depth - 1)
+        if family in ("mul", "div"):
+            return self.positive(x, depth - 1) and (family == "div" or self.positive(y, depth - 1))
+        return family in SIGN_KEEPING and self.positive(x, depth - 1)
+
+    def _clipped_away(self, slot: int, depth: int) -> bool:
+        """The clip has a positive lower end, or its operand needs none."""
+        graph, op_type = self.graph, self.graph.sites[slot].op_type
+        x, y = int(graph.x[slot]), int(graph.y[slot])
+        if op_type == "Maximum":
+            return self.positive(x, depth - 1) or self.positive(y, depth - 1)
+        if op_type == "Minimum":
+            return self.positive(x, depth - 1) and self.positive(y, depth - 1)
+        if op_type == "ClipByValue" and self._above_zero(self._bound(slot, 1)):
+            return True
+        return x >= 0 and self.positive(x, depth - 1)
+
+    def _bound(self, slot: int, position: int) -> int:
+        inputs = self.graph.sites[slot].inputs
+        return inputs[position] if position < len(inputs) and inputs[position] < self.graph.size else -1
+
+    def below(self, slot: int, limit: float, depth: int = DEPTH) -> bool:
+        """A clip keeps the value below ``limit``; NaN is a limit that is not known."""
+        if slot < 0 or depth == 0:
+            return True
+        if self.is_number(slot):
+            return not self.number(slot, "max") >= limit
+        graph, op_type = self.graph, self.graph.sites[slot].op_type
+        x, y = int(graph.x[slot]), int(graph.y[slot])
+        if op_type == "Minimum":
+            return self.below(x, limit, depth - 1) or self.below(y, limit, depth - 1)
+        if op_type == "Maximum":
+            return self.below(x, limit, depth - 1) and self.below(y, limit, depth - 1)
+        if op_type == "ClipByValue":
+            return self.below(self._bound(slot, 2), limit, depth - 1)
+        if op_type in ("Select", "SelectV2"):
+            return self.below(x, limit, depth - 1) or self.below(y, limit, depth - 1)
+        if op_type == "Mul":  # 0.999 * x, as in (1 - eps) * tanh(x)
+            return any(s >= 0 and self.is_number(s) and not abs(self.number(s, "max")) >= limit for s in (x, y))
+        return graph.family(slot) in PASSING and self.below(x, limit, depth - 1)
+
+    def squares(self, slot: int) -> bool:
+        """Squares or magnitudes: never negative, all 0 when their operand is."""
+        graph = self.graph
+        if slot < 0:
+            return False
+        if graph.family(slot) in ("move", "cast"):
+            return self.squares(int(graph.x[slot]))
+        by_itself = graph.family(slot) == "mul" and graph.x[slot] == graph.y[slot]
+        return graph.family(slot) == "square" or graph.sites[slot].op_type == "Abs" or bool(by_itself)
+
+    def vanishing(self, slot: int, depth: int = DEPTH) -> tuple[int, ...] | None:
+        """Whether the value is 0 when everything behind it is 0.
+
+        Returns:
+          The reductions whose addends must be able to vanish for that; () where squares or a ReLU alone
+          decide it; None where something guards the value, or it is not of that kind.
+        """
+        if slot < 0 or depth == 0 or self.is_number(slot) or self.positive(slot):
+            return None
+        graph = self.graph
+        family, x, y = graph.family(slot), int(graph.x[slot]), int(graph.y[slot])
+        if family in ("sum", "mean"):
+            return self._vanishing_sum(slot, x)
+        if family == "mul":
+            ways = [w for w in (self.vanishing(x, depth - 1), self.vanishing(y, depth - 1)) if w is not None]
+            return ways[0] if ways else None
+        if family == "add":
+            left, right = self.vanishing(x, depth - 1), self.vanishing(y, depth - 1)
+            return None if left is None or right is None else left + right
+        if self.rectified(slot):
+            return ()
+        if family in ("move", "cast", "sqrt", "div"):
+            return self.vanishing(x, depth - 1)
+        return None
+
+    def _vanishing_sum(self, slot: int, addends: int) -> tuple[int, ...] | None:
+        """A sum of squares can vanish; a total of all elements hardly will before its root is taken."""
+        if self.squares(addends) or self.rectified(addends):
+            return None if self.total(slot) and not self._rooted(slot) else ()
+        return None if addends < 0 or self.positive(addends) else (slot,)
+
+    def rectified(self, slot: int) -> bool:
+        """A ReLU or a clip at 0: non-negative, and 0 as soon as its operand is not positive."""
+        if slot < 0:
+            return False
+        graph, op_type = self.graph, self.graph.sites[slot].op_type
+        x, y = int(graph.x[slot]), int(graph.y[slot])
+        if op_type in ("Relu", "Relu6"):
+            return True
+        if op_type == "Maximum":
+            return any(s >= 0 and self.is_number(s) and self.number(s, "max") == 0 for s in (x, y))
+        return (op_type == "Minimum" or graph.family(slot) in ("move", "cast")) and self.rectified(x)
+
+    def total(self, slot: int) -> bool:
+        """One number for a whole tensor."""
+        shape = self.graph.sites[slot].shape
+        return shape is not None and all(d == 1 for d in shape)
+
+    def _rooted(self, slot: int) -> bool:
+        return any(self.graph.family(int(c)) in ("sqrt", "rsqrt") for c in self.graph.consumers(slot))
+
+    def stabilised(self, slot: int, depth: int = DEPTH) -> bool:
+        """The argument of exp is bounded: its maximum is subtracted, or it is clipped or squashed."""
+        if slot < 0 or depth == 0:
+            return True
+        if self.given(slot):
+            return False
+        graph, family = self.graph, self.graph.family(slot)
+        x, y = int(graph.x[slot]), int(graph.y[slot])
+        if family == "sub" and self.reaches(y, ("extremum",), (*PASSING, "select", "clip")):
+            return True
+        if family in ("mul", "sub", "add") and x >= 0 and self.is_number(x):
+            return self.stabilised(y, depth - 1)
+        if family in ("mul", "div", "add", "sub", *PASSING) or graph.sites[slot].op_type == "Maximum":
+            return self.stabilised(x, depth - 1)
+        return family in BOUNDED or graph.sites[slot].op_type in ("Minimum", "ClipByValue")
+
+    def reaches(self, slot: int, families: tuple[str, ...], through: tuple[str, ...] | frozenset[str]) -> bool:
+        """Whether the value is that of an op of these families, but for what lies in ``through``."""
+        for _ in range(DEPTH):
+            if slot < 0:
+                return False
+            if self.graph.family(slot) in families:
+                return True
+            if self.graph.family(slot) not in through:
+                return False
+            slot = int(self.graph.x[slot])
+        return False
+
+    @cached_property
+    def differentiated(self) -> Mask:
+        """Slots that a gradient is taken through, bool [N]."""
+        return self.graph.as_mask(np.array([s.gradient_of for s in self.graph.sites], np.int64))
+
+    @cached_property
+    def in_branch(self) -> Mask:
+        """Forward slots whose value is a branch of tf.where, but for what lies in BRANCH, bool [N]."""
+        graph = self.graph
+        chosen = graph.members("select")
+        chosen = chosen[graph.role(Role.FORWARD)[chosen]]
+        branches = graph.as_mask(np.concatenate([graph.x[chosen], graph.y[chosen]]))
+        return graph.feeding(branches, graph.mask(*BRANCH)) & graph.role(Role.FORWARD)
+
+
+Test = Callable[[Guards, int], bool]
+"""A question about one slot that the graph alone answers."""
