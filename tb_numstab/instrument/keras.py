@@ -99,6 +99,19 @@ class NumericalHealth(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
             del model.train_on_batch
             self.on_train_end()
 
+    # ---- what tf-keras (Keras 2) asks a callback besides
+
+    _supports_tf_logs = True
+
+    def _implements_train_batch_hooks(self) -> bool:
+        return True
+
+    def _implements_test_batch_hooks(self) -> bool:
+        return False
+
+    def _implements_predict_batch_hooks(self) -> bool:
+        return False
+
     def _close_scope(self) -> None:
         scope, self._scope = self._scope, None
         if scope is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,11 @@ from tests.instrument.kinds import BAD, EVERY, Kind, Watched, Watching, batch, e
 KINDS = [*functions.KINDS, *eager.KINDS, *keras_fits.KINDS]
 BAD_STEP: dict[Kind, int] = {keras_fits.four_steps_per_execution: 7}
 """The step that a kind's NaN is found in, where that is not BAD: one call makes batches 4 to 7."""
+if importlib.util.find_spec("tf_keras"):
+    from tests.instrument.kinds import keras2_fits
+
+    KINDS += keras2_fits.KINDS
+    BAD_STEP[keras2_fits.keras2_four_steps_per_execution] = 7
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
