@@ -21,8 +21,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-DEFAULT_EVERY = 50
-"""watch's default: one step in so many is measured."""
+AMORTISED_STEPS = 10_000
+"""Length of the training over which the cost of the default schedule is averaged."""
 
 LOG_STEPS = 200
 """Steps of the comparison of log sizes."""
@@ -175,7 +175,7 @@ def judge(model: str, rounds: int) -> dict[str, Any]:
     figures: dict[str, Any] = {
         "ordinary": ratio(ordinary),
         "survey": ratio(survey),
-        "amortised": ((DEFAULT_EVERY - 1) * (ratio(ordinary) or 0) + (ratio(survey) or 0)) / DEFAULT_EVERY,
+        "amortised": amortised(ratio(ordinary), ratio(survey)),
         "first_call": survey["watched_first"] / survey["plain_first"] if survey else None,
         "peak_memory": memory[1] / memory[0] if all(memory) else None,
         "bytes_per_slot": survey["record_bytes"] / survey["slots"] if survey else None,
@@ -189,18 +189,41 @@ def judge(model: str, rounds: int) -> dict[str, Any]:
     return figures
 
 
+def surveyed(steps: int, survey: float) -> list[int]:
+    """Steps that the default schedule measures when a measured step takes ``survey`` times a plain one."""
+    from tb_numstab.instrument.schedule import Auto
+
+    now = 0.0
+    schedule, measured = Auto(clock=lambda: now), []
+    for step in range(steps):
+        due = schedule.due()
+        now += survey if due else 1.0
+        if due:
+            measured.append(step)
+    return measured
+
+
+def amortised(ordinary: float | None, survey: float | None) -> float | None:
+    """The default schedule's ratio over AMORTISED_STEPS steps, its dense start included."""
+    if ordinary is None or survey is None:
+        return None
+    measured = len(surveyed(AMORTISED_STEPS, survey))
+    return (measured * survey + (AMORTISED_STEPS - measured) * ordinary) / AMORTISED_STEPS
+
+
 def _log_ratio(measured: dict[str, dict[str, Any]]) -> float | None:
     """Debugger V2's log over ours for LOG_STEPS steps: what each writes once, and what it writes per step."""
     debugger, survey = measured["CONCISE_HEALTH"], measured["survey"]
     if not debugger or not survey:
         return None
     once = survey["bytes"] - survey["logged"] * survey["record_bytes"]
-    ours = once + LOG_STEPS / DEFAULT_EVERY * survey["record_bytes"]
+    records = len(surveyed(LOG_STEPS, ratio(survey) or 1.0))
+    ours = once + records * survey["record_bytes"]
     return float(debugger["bytes"] * LOG_STEPS / debugger["logged"] / ours)
 
 
 ROWS = (
-    ("ordinary step", "ordinary"), ("survey step", "survey"), (f"amortised, every={DEFAULT_EVERY}", "amortised"),
+    ("ordinary step", "ordinary"), ("survey step", "survey"), ("amortised, every=auto", "amortised"),
     ("check_numerics", "check_numerics"), ("Debugger V2 CURT_HEALTH", "curt_health"),
     ("Debugger V2 CONCISE_HEALTH", "concise_health"), ("Debugger V2 FULL_HEALTH", "full_health"),
     ("first call", "first_call"), ("peak memory, survey", "peak_memory"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import numbers
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
@@ -13,6 +12,7 @@ import tensorflow as tf
 from tb_numstab.instrument.eager import EagerRecorder
 from tb_numstab.instrument.guard import Guard
 from tb_numstab.instrument.measurement import Measurement
+from tb_numstab.instrument.schedule import MAX_RECORDS, Schedule, make_schedule
 from tb_numstab.instrument.scope import FinalScope, StepScope, SurveyScope, current_scope
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -27,26 +27,22 @@ class Watcher:
     """Decides which steps are measured and keeps what belongs to all of them.
 
     Args:
-      every: measure every N-th step, the first one included; at least 1.
+      every: see ``watch``.
       replay: run an ordinary step again, measured, when NaN or Inf comes out of it.
+      max_records: see ``watch``.
 
     Raises:
-      ValueError: ``every`` is not a whole number of at least 1.
+      ValueError: ``every`` or ``max_records`` is out of range.
     """
 
-    def __init__(self, every: int, replay: bool = True) -> None:
-        if not isinstance(every, numbers.Integral) or every < 1:
-            raise ValueError(f"every must be a whole number of steps, at least 1; got {every!r}")
-        self.every: int = int(every)
-        self._steps: int = 0
+    def __init__(self, every: int | str, replay: bool = True, max_records: int = MAX_RECORDS) -> None:
+        self._schedule: Schedule = make_schedule(every, max_records)
         self._eager: EagerRecorder = EagerRecorder()
-        self._guard: Guard | None = Guard(self._eager) if replay and every > 1 else None
+        self._guard: Guard | None = Guard(self._eager) if replay and every != 1 else None
 
     def step(self) -> StepScope:
         """The scope of the next step."""
-        survey: bool = self._steps % self.every == 0
-        self._steps += 1
-        return (SurveyScope if survey else StepScope)(self._eager, self._guard)
+        return (SurveyScope if self._schedule.due() else StepScope)(self._eager, self._guard)
 
     def finish(self) -> None:
         """Training is over: what is not settled yet goes to the next log_step."""
@@ -86,8 +82,10 @@ class Watched:
 @overload
 def watch(function: F, /) -> F: ...
 @overload
-def watch(*, every: int = 50, replay: bool = True) -> Callable[[F], F]: ...
-def watch(function: Any = None, /, *, every: int = 50, replay: bool = True) -> Any:
+def watch(*, every: int | str = "auto", replay: bool = True, max_records: int = MAX_RECORDS) -> Callable[[F], F]: ...
+def watch(
+    function: Any = None, /, *, every: int | str = "auto", replay: bool = True, max_records: int = MAX_RECORDS
+) -> Any:
     """Measures a training step: forward, gradient and optimizer ops, in loops and nested functions.
 
     The step itself runs untouched, bit for bit; the measured run is a shadow of it on copies of its
@@ -96,27 +94,30 @@ def watch(function: Any = None, /, *, every: int = 50, replay: bool = True) -> A
     Args:
       function: a tf.function, or any callable that calls tf.functions or runs ops eagerly. One call is
         one training step.
-      every: measure every N-th call, the first one included.
+      every: measure every N-th call, the first one included; or ``"auto"``: calls 0, 1, 2, 4, 8, ..., then
+        as often as 3 % of the training time allows (schedule.COST_SHARE).
       replay: on the calls between, check that nothing non-finite comes out; if it does, run that call
         again, measured, from the state before it. Costs one copy of the step's variables and the
         inputs of up to ten steps in memory.
+      max_records: with ``"auto"``, how many calls are measured at most; the distance grows in time. Bad calls
+        that ``replay`` measures come on top.
 
     Returns:
       A callable with the same signature and attributes; or, without ``function``, a decorator.
 
     Raises:
-      ValueError: ``every`` is not a whole number of at least 1.
+      ValueError: ``every`` is neither "auto" nor a whole number of at least 1, or ``max_records`` is below 2.
       TypeError: ``function`` is not callable.
     """
     if function is None:
-        return functools.partial(_watch, every=every, replay=replay)
-    return _watch(function, every, replay)
+        return functools.partial(_watch, every=every, replay=replay, max_records=max_records)
+    return _watch(function, every, replay, max_records)
 
 
-def _watch(function: Any, every: int, replay: bool) -> Watched:
+def _watch(function: Any, every: int | str, replay: bool, max_records: int) -> Watched:
     if not callable(function):
         raise TypeError(f"watch takes the callable that runs one training step; got {function!r}")
-    return Watched(function, Watcher(every, replay))
+    return Watched(function, Watcher(every, replay, max_records))
 
 
 def hand_over(scope: StepScope) -> None:
