@@ -25,7 +25,7 @@ from tb_numstab.analysis.columns import Columns
 from tb_numstab.analysis.events import inputs_of
 from tb_numstab.analysis.families import operand_positions
 from tb_numstab.analysis.graph import Mask, OpGraph
-from tb_numstab.schema.columns import Row
+from tb_numstab.schema.columns import INDEX, Row
 from tb_numstab.schema.ops import Role
 
 MAX_CANDIDATES = 64
@@ -95,6 +95,14 @@ def intended(graph: OpGraph, table: Row) -> Mask:
     return graph.role(Role.CONSTANT) | mask_input | state
 
 
+_COMPARED = [INDEX[name] for name in ("size", "nan", "pos_inf", "neg_inf", "zero", "min", "max")]
+
+
+def _same_values(a: Row, b: Row) -> bool:
+    """Two rows that may well be of one tensor."""
+    return bool(np.array_equal(a[_COMPARED], b[_COMPARED], equal_nan=True))
+
+
 class _Search:
     """One step's search: what is non-finite, what made it, what has been visited."""
 
@@ -108,11 +116,30 @@ class _Search:
         # A variable that another function of the same step has updated before carries on from there.
         leaf = graph.role(Role.INPUT, Role.VARIABLE) & ~inputs.nonfinite
         made = (nan & ~inputs.nan) | (inf & ~inputs.inf) | (rows.overflow > 0)
-        self.candidate: Mask = self.bad & (leaf | made)
+        self.handed_on = self._handed_on(rows)
+        leaf &= ~graph.as_mask(list(self.handed_on))
+        self.candidate: Mask = self.bad & (leaf | made) & ~graph.as_mask(list(self.handed_on))
         self.first_call = np.where(np.isnan(rows.first_bad_call), 0.0, rows.first_bad_call)
         self.passed_on = self.candidate & ~leaf & ~(rows.overflow > 0) & ~inputs.nonfinite & self._unmeasured_operand()
         self.toward: dict[int, int] = {}  # slot -> the slot after it on the shortest way to a symptom
         self.reached: defaultdict[int, list[int]] = defaultdict(list)  # slot -> every slot it made non-finite
+
+    def _handed_on(self, rows: Columns) -> dict[int, int]:
+        """Non-finite arguments that are an earlier function's result: argument slot -> returned slot.
+
+        The step may call several functions; what one returns and the next is given has one shape and one row.
+        """
+        graph, table = self.graph, rows.rows
+        returned = np.flatnonzero(self.bad & graph.returned)
+        links: dict[int, int] = {}
+        for slot in (int(s) for s in np.flatnonzero(self.bad & graph.role(Role.INPUT))):
+            site = graph.sites[slot]
+            for source in (int(s) for s in returned[returned < slot][::-1]):
+                made = graph.sites[source]
+                if made.dtype == site.dtype and _same_values(table[source], table[slot]):
+                    links[slot] = source
+                    break
+        return links
 
     def _unmeasured_operand(self) -> Mask:
         """Slots that may have received what is not finite over a link that was not recorded."""
@@ -154,6 +181,8 @@ class _Search:
         for source in self.graph.inputs(slot):
             if self.bad[source] and self._before(int(source), slot):
                 yield int(source)
+        if slot in self.handed_on:
+            yield self.handed_on[slot]
         if self.passed_on[slot]:
             yield from self._unseen_sources(slot)
 

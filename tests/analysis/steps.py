@@ -82,6 +82,35 @@ def sgd(start: float, rate: float, size: Callable[[int], float]) -> Step:
     return step
 
 
+def average(dtype: Any, rate: float) -> Step:
+    """Average += rate * (w - average), w half a unit away, in a variable that is not trained."""
+    state: dict[str, Array] = {}
+
+    def step(trace: Trace, i: int) -> None:
+        old = variable(trace, np.ones(8) if i == 0 else state["average"], dtype, name="average", trainable=False)
+        factor = literal(trace, rate, dtype)
+        apart = op(trace, "Sub", old.array - dtype(1.5), old, data(trace, np.full(8, 1.5), dtype), role=Role.OPTIMIZER)
+        change = op(trace, "Mul", apart.array * factor.array, apart, factor, role=Role.OPTIMIZER)
+        state["average"] = update(trace, old, change, name="average", trainable=False).array
+
+    return step
+
+
+def bias_correction(beta: float, rate: float = 0.01) -> Step:
+    """Subtracts rate * (1 - beta) * gradient; beta is 1 where a narrow format has rounded it."""
+    state: dict[str, Array] = {}
+
+    def step(trace: Trace, i: int) -> None:
+        w = variable(trace, np.ones(8) if i == 0 else state["w"])
+        one, decay, lr = literal(trace, 1.0), data(trace, beta), data(trace, rate)
+        kept = op(trace, "Sub", one.array - decay.array, one, decay)
+        alpha = op(trace, "Mul", lr.array * kept.array, lr, kept)
+        g = op(trace, "MatMul", np.full(8, 0.5, np.float32), data(trace, [1.0]), role=Role.GRADIENT)
+        state["w"] = update(trace, w, op(trace, "Mul", alpha.array * g.array, alpha, g, role=Role.OPTIMIZER)).array
+
+    return step
+
+
 def loop_total(dtype: Any, addends: int) -> Step:
     """A running total of ones in a loop body, measured over all its iterations."""
 

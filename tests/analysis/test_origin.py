@@ -222,6 +222,18 @@ def test_an_origin_whose_record_was_sampled_away_is_told_by_later_records() -> N
     assert engine.findings()[0].rule == "log-of-zero"
 
 
+@pytest.mark.parametrize(("same", "culprit"), [(True, "RealDiv"), (False, "Placeholder")])
+def test_an_argument_that_an_earlier_function_returned_is_followed_into_it(same: bool, culprit: str) -> None:
+    def step(trace: Trace, i: int) -> None:
+        x = data(trace, [0.0, 0.0, 1.0])
+        ratio = op(trace, "RealDiv", x.array / x.array, x, x, returned=True)
+        given = data(trace, ratio.array if same else [np.nan, np.nan, 2.0])
+        w = variable(trace, np.ones(3))
+        update(trace, w, op(trace, "Mul", given.array * w.array, given, w, role=Role.GRADIENT))
+
+    assert origin_of(judge(step)).op_type == culprit
+
+
 # ---- loops --------------------------------------------------------------------------------------
 
 

@@ -15,7 +15,9 @@ from tests.analysis.hazards import arc_cosine, chosen_log, exponentials, log_of,
 from tests.analysis.programs import Step, binary, judge, unary
 from tests.analysis.steps import (
     added,
+    average,
     bad_variable,
+    bias_correction,
     cast,
     cumulative,
     descent,
@@ -140,6 +142,8 @@ CASES: dict[str, tuple[Step, Step]] = {
         descent(2040.0, lambda i, w: -1.0, H, trainable=False),
         descent(2040.0, lambda i, w: -(0.25**i), H, trainable=False),
     ),
+    "average-lost": (average(H, 1e-4), average(np.float32, 1e-4)),
+    "update-is-zero": (bias_correction(1.0), bias_correction(0.999)),
     "update-mostly-lost": (
         descent(np.linspace(0.1, 3, 40), lambda i, w: np.full(40, 4e-4), H),
         descent(np.linspace(0.1, 3, 40), lambda i, w: np.full(40, 4e-4), np.float32),
@@ -223,6 +227,8 @@ def test_rule_ids_are_unique_and_an_origin_always_finds_one() -> None:
         norm(chosen=True),
         masked_mean(zeros=False),
         masked_mean(exp=True),
+        average(H, 0.1),
+        bias_correction(0.999, rate=0.0),
     ],
     ids=[
         "epsilon",
@@ -239,6 +245,8 @@ def test_rule_ids_are_unique_and_an_origin_always_finds_one() -> None:
         "root in where",
         "positive weights",
         "sum of exp",
+        "average",
+        "rate 0",
     ],
 )
 def test_healthy_programs_are_met_with_silence(step: Step) -> None:

@@ -75,6 +75,46 @@ def _never_moved(o: Ops) -> Mask:
     )
 
 
+def _average_never_moved(o: Ops) -> Mask:
+    """A variable that is not trained, such as an average of the weights, follows nothing from the first record on.
+
+    Its change is a small factor times a difference that is not small against the variable.
+    """
+    g = o.graph
+    factors = g.mask("mul")[o.y_slots] & (o.y_slots >= 0)
+    x, y = np.where(factors, g.x[o.y_slots], -1), np.where(factors, g.y[o.y_slots], -1)
+    difference = np.fmax(Columns.of(o.table, x).max_exp, Columns.of(o.table, y).max_exp)
+    still = (_share(o) >= LOST) & np.isnan(o.memory.moved_exp[o.slots]) & (o.precision <= LOW_PRECISION)
+    return np.asarray(still & ~o.among(g.trainable) & (difference >= _exponent(o) - MEANT))
+
+
+def _vanished_factor(o: Ops) -> Mask:
+    """The op that makes every update of every trained variable 0, out of operands that are not."""
+    found, u, trainable = np.zeros(len(o.slots), bool), o.graph.updates, o.graph.trainable
+    trained = u.slots[trainable[u.slots]]
+    change = Columns.of(o.table, u.change[trainable[u.slots]])
+    if not len(trained) or not (change.zero == change.size).all() or not np.isnan(o.memory.moved_exp[trained]).all():
+        return found
+    blamed = {_vanishes_at(o, int(s)) for s in u.change[trainable[u.slots]]}
+    if -1 not in blamed:  # o looks at all slots, so that a slot is its own index
+        found[list(blamed)] = True
+    return found
+
+
+def _vanishes_at(o: Ops, slot: int) -> int:
+    """The slot whose all-zero result the all-zero ``slot`` comes from; -1 where a gradient or a leaf is 0 itself."""
+    rows = Columns(o.table)
+    while True:
+        site = o.graph.sites[slot]
+        inputs = o.graph.inputs(slot)
+        if site.role not in (Role.FORWARD, Role.OPTIMIZER) or not len(inputs):
+            return -1
+        zero = inputs[(rows.zero[inputs] == rows.size[inputs]) & (inputs < slot)]
+        if not len(zero):
+            return slot if (rows.max_exp[inputs] >= -MEANT).all() else -1
+        slot = int(zero[0])
+
+
 def _stopped(o: Ops) -> Mask:
     """A variable moved before, and now changes of the same size are lost: it has grown too large."""
     return np.asarray((_share(o) >= LOST) & (o.y.max_exp >= o.memory.moved_exp[o.slots] - 1))
@@ -98,6 +138,43 @@ RULES = (
         "changes up to {y.top} vanish beside values of {out.top} in {f.name} ({f.precision} bits).",
         fix=_FIX,
         source="Micikevicius et al. 2018 (mixed precision); pytorch/ao#1124; kyegomez/SingLoRA#6",
+        stage=Stage.STANDING,
+        patience=3,
+        once=True,
+    ),
+    Rule(
+        id="average-lost",
+        title="A variable that follows others never moves",
+        families=("update",),
+        when=_average_never_moved,
+        precondition="in float16, bfloat16 or narrower at least 95 % of the elements of a variable that is not trained "
+        "keep their bits, since the first record; the change is a factor times values that are not small against it",
+        explain="{op} left {out.absorbed:,.0f} of {out.operands:,.0f} elements of {site.variable} as they were: "
+        "changes up to {y.top} vanish beside values of {out.top} in {f.name} ({f.precision} bits).",
+        fix=Fix(
+            "Keep the average in float32.",
+            "average = tf.Variable(tf.cast(w, tf.float16), trainable=False)",
+            "average = tf.Variable(tf.cast(w, tf.float32), trainable=False)",
+        ),
+        source="d8ahazard/sd_dreambooth_extension#1415",
+        stage=Stage.STANDING,
+        patience=3,
+    ),
+    Rule(
+        id="update-is-zero",
+        title="Every update of every variable is zero",
+        families=(),
+        when=_vanished_factor,
+        precondition="since the first record the changes of all trained variables are 0 in every element, although "
+        "neither a gradient nor the learning rate is: the op is named that gave 0 out of operands that are not",
+        explain="{op} gives 0 in all of {out.size:,.0f} elements from operands up to {x.top} and {y.top} ({f.name}, "
+        "{f.precision} bits), and every update is multiplied by it: no weight has moved.",
+        fix=Fix(
+            "Keep variables and optimizer in float32; 0.999 is 1 in bfloat16, so 1 - beta_2 ** t is 0.",
+            'keras.layers.Dense(32, dtype="bfloat16")',
+            'keras.layers.Dense(32, dtype="mixed_bfloat16")',
+        ),
+        source="tensorflow/tensorflow#58138",
         stage=Stage.STANDING,
         patience=3,
         once=True,
