@@ -19,7 +19,7 @@ DEV_STAMP := $(VENV)/.dev-installed
 NODE_STAMP := frontend/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types frontend frontend-check pytest bench soak crash fuzz proto node chromium clean
+.PHONY: help demo test lint types frontend frontend-check pytest bench soak pictures crash fuzz proto node chromium clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -47,6 +47,10 @@ bench: $(DEV_STAMP) ## Judge the training programs of a folder: make bench CASES
 
 soak: $(DEV_STAMP) ## Train under watch for MINUTES (10); fails if memory grows or steps get slower
 	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES)
+
+pictures: $(DEV_STAMP) | chromium ## Train the demos and take the documentation's pictures of them
+	$(BIN)/python -m demo --logdir demo/logs --no-open
+	$(BIN)/python -m tests.browser.screenshots demo/logs docs/images
 
 crash: $(DEV_STAMP) ## Kill TRIALS (100) trainings at random points; fails if a log lost what it should tell
 	$(BIN)/python -m benchmarks.crash --trials $(TRIALS)

@@ -9,6 +9,7 @@ import argparse
 import importlib
 import os
 import shutil
+import sys
 import threading
 from pathlib import Path
 from urllib.parse import quote
@@ -51,7 +52,8 @@ def main() -> None:
         print(f"\nTensorBoard is at {address} (Ctrl-C ends it)", flush=True)
         wait()
     else:
-        print(f"\nThe links open once this runs: tensorboard --logdir {args.logdir}")
+        tensorboard = os.path.relpath(Path(sys.executable).with_name("tensorboard"))
+        print(f"\nThe links open once this runs: {tensorboard} --logdir {args.logdir}")
 
 
 def train(name: str, log_dir: Path) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tb_numstab.cli.main import _parser, main
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -65,6 +69,27 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_a_broken_link_is_found(tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text("# One\n[x](b.md) [y](a.md#two) [z](#one) [w](https://example.org)\n")
     assert broken_links(tmp_path / "a.md") == ["b.md", "a.md#two"]
+
+
+def quoted(page: str) -> set[str]:
+    """What a page sets in code type, word by word."""
+    return set(re.findall(r"[\w-]+", " ".join(re.findall(r"`([^`\n]+)`", (ROOT / "docs" / page).read_text()))))
+
+
+def test_every_command_and_option_is_described() -> None:
+    described = quoted("command-line.md")
+    (commands,) = (a for a in _parser()._actions if isinstance(a, argparse._SubParsersAction))
+    text = (ROOT / "docs" / "command-line.md").read_text()
+    for name, command in commands.choices.items():
+        assert f"## tb-numstab {name}" in text
+        options = {option for action in command._actions for option in action.option_strings} - {"-h", "--help"}
+        assert options <= described, name
+
+
+def test_every_field_of_the_json_is_described(logdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(logdir), "--json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert {*document, *document["runs"][0]} <= quoted("command-line.md")
 
 
 def test_make_targets_that_are_mentioned_exist() -> None:

@@ -1,4 +1,4 @@
-"""Takes the pictures of the documentation: ``python -m tests.browser.screenshots demo/logs docs/images``."""
+"""Takes the pictures of the documentation: ``make pictures``."""
 
 from __future__ import annotations
 
@@ -23,9 +23,13 @@ class Picture:
     height: int = 960
 
 
+OVERFLOW = dict(run="float16/overflow", op="MatMul_4:0")
+
 PICTURES = {
     "overview": Picture(dict(run="nan_softmax"), height=980),
-    "op-dark": Picture(dict(run="float16/overflow", op="MatMul_4:0"), theme="dark", height=1010),
+    "overview-dark": Picture(dict(run="nan_softmax"), theme="dark", height=980),
+    "op": Picture(OVERFLOW, height=1010),
+    "op-dark": Picture(OVERFLOW, theme="dark", height=1010),
     "health-map": Picture(dict(run="float16/overflow", view="map")),
     "scales": Picture(dict(run="seed_story/multiply", view="interactions"), height=420),
     "layers": Picture(dict(run="healthy", view="layers"), theme="dark", height=820),
