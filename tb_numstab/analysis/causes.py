@@ -44,8 +44,8 @@ _CAUSES: dict[str, tuple[Cause, ...]] = {
         Cause(
             ("softmax",),
             lambda x, y, out: x.spread > 15,
-            "{op} underflowed to 0 in {out.zero:,.0f} of {out.size:,.0f} elements: its logits spread over "
-            "{x.spread:.4g}, and exp(-{x.spread:.4g}) is 0 in {f.name} (limit {f.exp_underflow:.4g})",
+            "{op} underflowed to 0 in {out.zero:,.0f} of {out.size:,.0f} elements: its logits spread over up to "
+            "{x.spread:.4g}, and in {f.name} exp(x) is 0 below {f.exp_underflow:.4g}",
         ),
         Cause(
             ("sigmoid",),

@@ -10,7 +10,7 @@ from tb_numstab.analysis.finding import Finding, Severity, Status, Verdict
 from tb_numstab.analysis.graph import OpGraph
 from tb_numstab.analysis.headroom import Headroom, grown
 from tb_numstab.analysis.interactions import Interaction, interactions
-from tb_numstab.analysis.narrate import place
+from tb_numstab.analysis.narrate import counted, place
 from tb_numstab.analysis.origin import Origin, Source, find_origin, has_symptoms
 from tb_numstab.analysis.origin_finding import origin_finding, recorded_origin_finding
 from tb_numstab.analysis.standing import Standing
@@ -102,7 +102,7 @@ class Engine:
 
 
 def _healthy_text(records: int, slots: int) -> str:
-    return f"No numerical problem in {records:,} measured steps of {slots:,} tensors."
+    return f"No numerical problem in {counted(records, 'measured step')} of {counted(slots, 'tensor')}."
 
 
 @dataclass(frozen=True)

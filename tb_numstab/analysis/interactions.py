@@ -124,10 +124,12 @@ _TEXT: dict[tuple[str, Certainty], str] = {
     ("absorbed", Certainty.POSSIBLE): _OPERANDS + ": the smaller one can be lost ({f.precision} bits).",
     ("cancelled", Certainty.EVENT): _OPERANDS + ": an element lost {out.cancelled:.0f} of {f.precision} bits.",
     ("overflows", Certainty.PROVEN): _OPERANDS + ": every result is beyond {f.max_value:.3g}.",
-    ("overflows", Certainty.EVENT): _OPERANDS + ": {out.overflow:,.0f} results are beyond {f.max_value:.3g}.",
+    ("overflows", Certainty.EVENT): _OPERANDS
+    + ": {out.overflow:,.0f} of {out.size:,.0f} elements beyond {f.max_value:.3g}.",
     ("overflows", Certainty.POSSIBLE): _OPERANDS + ": should the largest meet, the result is beyond {f.max_value:.3g}.",
     ("vanishes", Certainty.PROVEN): _OPERANDS + ": every result is 0 in {f.name}.",
-    ("vanishes", Certainty.EVENT): _OPERANDS + ": {out.underflow:,.0f} results are 0 or subnormal in {f.name}.",
+    ("vanishes", Certainty.EVENT): _OPERANDS
+    + ": {out.underflow:,.0f} of {out.size:,.0f} elements 0 or subnormal in {f.name}.",
     ("vanishes", Certainty.POSSIBLE): _OPERANDS + ": should the smallest meet, the result is 0 in {f.name}.",
 }
 
@@ -199,7 +201,7 @@ def _quotient_effects(o: Ops) -> list[_Effect]:
 
 def _dot_effects(o: Ops) -> list[_Effect]:
     """Products summed; their number is at most sqrt(|x| |y| / |out|), exactly so without a batch axis."""
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(all="ignore"):  # a damaged log may claim any size
         length = np.maximum(np.sqrt(o.x.size * o.y.size / o.out.size), 1)
     known = ~np.isnan(o.x.max_exp + o.y.max_exp)
     unsafe = known & ~bounds.dot_is_safe(o.x.max_exp, o.y.max_exp, length, o.max_exp)

@@ -24,6 +24,11 @@ def place(site: OpSite) -> str:
     return site.layer or site.name
 
 
+def counted(count: int, noun: str) -> str:
+    """A number with its noun: "1 step", "2 steps"."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def called(site: OpSite) -> str:
     """What to call a slot in a sentence."""
     if site.role is Role.CONSTANT:

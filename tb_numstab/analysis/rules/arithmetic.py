@@ -92,7 +92,7 @@ RULES = (
         "Product overflows",
         ("mul", "prod"),
         "{op} multiplied values up to {x.top} by values up to {y.top}: beyond {f.max_value:.3g}.",
-        Fix(_GROWN, "a * b", "tf.exp(tf.math.log(a) + tf.math.log(b))  # for positive factors"),
+        Fix(_GROWN, "a * b", "tf.math.log(a) + tf.math.log(b)  # of positive factors: stay in log space"),
     ),
     Rule(
         id="mean-count-overflow",
@@ -111,7 +111,11 @@ RULES = (
         "Sum overflows",
         ("sum", "mean", "cumsum", "add", "sub"),
         "{op} summed values up to {x.top}; the sum leaves {f.name} (largest {f.max_value:.3g}).",
-        Fix("Sum in a wider format, or scale first.", "tf.reduce_sum(x)", "tf.reduce_sum(tf.cast(x, tf.float32))"),
+        Fix(
+            "Sum float16 in float32; in float32, scale first, or bound what makes the values grow.",
+            "tf.reduce_sum(x)",
+            "tf.reduce_sum(tf.cast(x, tf.float32))",
+        ),
     ),
     _overflow(
         "update-overflow",

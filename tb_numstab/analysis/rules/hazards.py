@@ -26,6 +26,9 @@ branch. Sqrt is none of them: TensorFlow's SqrtGrad gives 0 for a zero upstream 
 WIDE = 0.25
 """Share of ln(max) that arguments of exp must have reached before a missing maximum matters."""
 
+EVERYDAY = 2.0**-7
+"""Literals from here on are terms of a formula; smaller ones are epsilons."""
+
 BESIDE_POLE = 2.0**-4
 """Distance of 1 + x from 0 at which log1p(x) counts as close to its pole."""
 
@@ -183,8 +186,15 @@ def _softmax_by_hand(g: Guards, slot: int) -> bool:
 def _logsumexp_by_hand(g: Guards, slot: int) -> bool:
     """Log of a sum with exp(z) in it: log(sum(exp(z))), log(1 + exp(z)), log of a mixture of densities."""
     x = int(g.graph.x[slot])
-    sums = g.reaches(x, ("sum", "mean", "add"), ("move", "cast"))
+    sums = g.reaches(x, ("sum", "mean"), ("move", "cast")) or _adds_to_one(g, x)
     return _computed(g, slot) and sums and _exp_behind(g, x, ("sum", "mean", "move", "cast", "add", "mul", "div")) >= 0
+
+
+def _adds_to_one(g: Guards, slot: int) -> bool:
+    """A literal of everyday size is added, as in log(1 + exp(z)); an epsilon is none."""
+    operands = (int(g.graph.x[slot]), int(g.graph.y[slot]))
+    literals = [s for s in operands if s >= 0 and g.is_number(s)]
+    return g.graph.family(slot) == "add" and any(g.number(s, "max") >= EVERYDAY for s in literals)
 
 
 def _wide_exponents(o: Ops) -> Mask:
@@ -345,7 +355,8 @@ RULES = (
         _vanishing_denominator,
         "a denominator (or the argument of Rsqrt or Log) is a ReLU, a norm or standard deviation, or a sum or mean of "
         "non-negative values that hold zeros, without an epsilon, a clip or a tf.where",
-        "{op} depends on a value that is 0 once everything it is made of is 0, with nothing to keep it from that.",
+        "The denominator (or argument) of {op} becomes 0 as soon as everything summed in it is 0: no epsilon, clip or "
+        "tf.where keeps it from that.",
         Fix(
             "Add a small constant, or give 0 where the denominator is 0.",
             "total / tf.reduce_sum(mask, 1)",

@@ -6,8 +6,6 @@ from tb_numstab.analysis.finding import Fix
 from tb_numstab.analysis.rules.rule import Rule
 from tb_numstab.schema.ops import Role
 
-_INSIDE = Fix("Put a small constant inside the root.", "tf.sqrt(x)", "tf.sqrt(x + 1e-12)")
-
 RULES = (
     Rule(
         id="sqrt-of-negative",
@@ -94,7 +92,9 @@ RULES = (
         precondition="the result holds Inf and no base is 0",
         explain="{op} raised values up to {x.magnitude:.4g} to powers up to {y.max:.3g}: beyond {f.max_value:.3g}.",
         blame="x.large",
-        fix=Fix("Scale the base, or work with logarithms.", "x ** p", "tf.exp(p * tf.math.log(x))"),
+        fix=Fix(
+            "Scale the base, or work with logarithms.", "x ** p", "p * tf.math.log(x)  # the logarithm of the power"
+        ),
         source="IEEE 754-2019 7.4",
     ),
 )

@@ -167,8 +167,8 @@ RULES = (
         when=_vanished_factor,
         precondition="since the first record the changes of all trained variables are 0 in every element, although "
         "neither a gradient nor the learning rate is: the op is named that gave 0 out of operands that are not",
-        explain="{op} gives 0 in all of {out.size:,.0f} elements from operands up to {x.top} and {y.top} ({f.name}, "
-        "{f.precision} bits), and every update is multiplied by it: no weight has moved.",
+        explain="{op} gives 0 in {out.zero:,.0f} of {out.size:,.0f} elements from operands up to {x.top} and {y.top} "
+        "({f.name}, {f.precision} bits), and every update is multiplied by it: no weight has moved.",
         fix=Fix(
             "Keep variables and optimizer in float32; 0.999 is 1 in bfloat16, so 1 - beta_2 ** t is 0.",
             'keras.layers.Dense(32, dtype="bfloat16")',
