@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tb_numstab.instrument.construction import record_construction_lines
 
 if TYPE_CHECKING:
+    from tb_numstab.instrument.console import NonFiniteError
     from tb_numstab.instrument.keras import NumericalHealth
     from tb_numstab.instrument.logger import StepHealth, log_step
     from tb_numstab.instrument.watch import watch
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _WHERE = {
+    "NonFiniteError": "tb_numstab.instrument.console",
     "NumericalHealth": "tb_numstab.instrument.keras",
     "StepHealth": "tb_numstab.instrument.logger",
     "load_run": "tb_numstab.report.notebook",
@@ -26,7 +28,7 @@ _WHERE = {
     "watch": "tb_numstab.instrument.watch",
 }
 
-__all__ = ["NumericalHealth", "StepHealth", "load_run", "log_step", "watch"]
+__all__ = ["NonFiniteError", "NumericalHealth", "StepHealth", "load_run", "log_step", "watch"]
 
 
 def __getattr__(name: str) -> Any:

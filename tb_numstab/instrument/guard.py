@@ -21,13 +21,17 @@ from tb_numstab.instrument.host import host_randomness_kept, step_aside
 from tb_numstab.instrument.journal import Call, Journal, Step
 from tb_numstab.instrument.measurement import Measurement
 from tb_numstab.instrument.sentinel import Label, Sentinel, nonfinite
-from tb_numstab.instrument.shadow import Handles
+from tb_numstab.instrument.shadow import Handles, Shadow
 from tb_numstab.instrument.twin import CannotShadow, tensor_ids, twin_of
 
 NOT_REPRODUCED = (
     "the step was run again and stayed finite: "
     "what it draws, how it is compiled, or the state it started from differs in the measured run"
 )
+
+
+MAX_REPLAYS = 100
+"""Bad steps of a run that are measured again: the first ones tell the story."""
 
 
 @dataclass
@@ -62,7 +66,14 @@ class Guard:
         self._bad: set[Label] = set()
         self._unread: Verdict | None = None
         self._found: list[Measurement] = []
+        self._replays = 0
+        self._alerted = False
         self._off = False
+
+    def take_alert(self) -> bool:
+        """Whether a bad step was found since the last time: the next one is worth measuring too."""
+        alerted, self._alerted = self._alerted, False
+        return alerted
 
     def begin_step(self) -> Step:
         """An ordinary step begins."""
@@ -142,7 +153,9 @@ class Guard:
             # A variable that was not asked about stays what it was.
             known = self._bad
             self._bad = flagged | {b for b in known if b not in verdict.labels}
-            if flagged - known:
+            if flagged - known and self._replays < MAX_REPLAYS:
+                self._replays += 1
+                self._alerted = True
                 with host_randomness_kept():
                     self._found += self._replay(known)
         except Exception as error:  # noqa: BLE001 - monitoring steps aside, whatever went wrong
@@ -155,13 +168,10 @@ class Guard:
             trained = {key: state[key] for key in self._trained if key in state}
             return bool(nonfinite(outputs, trained) - known)
 
-        step, state, found = self._journal.first(bad)
-        measurements = []
-        for call in step.calls:
-            if call.snapshot is not None:
-                state = call.snapshot.variables()
-            measurements += self._measure(call, state, step.number)
-            call.run(state)
+        passed, found = self._journal.first(bad)
+        before = [m for step, snapshot in passed[:-1] for m in self._measure_step(step, snapshot)]
+        step, snapshot = passed[-1]
+        measurements = self._measure_step(step, snapshot)
         if step is self._journal.steps[-1]:
             eager = self._eager.measurement(kind="replay")
             if eager is not None:
@@ -169,6 +179,15 @@ class Guard:
                 found |= eager.nonfinite()
         if not (found and any(m.nonfinite() for m in measurements)):
             measurements = [m.noting(NOT_REPRODUCED) for m in measurements]
+        return before + measurements
+
+    def _measure_step(self, step: Step, snapshot: Shadow) -> list[Measurement]:
+        measurements, state = [], snapshot.variables()
+        for call in step.calls:
+            if call.snapshot is not None:
+                state = call.snapshot.variables()
+            measurements += self._measure(call, state, step.number)
+            call.run(state)
         return measurements
 
     def _measure(self, call: Call, state: Handles, number: int | None) -> list[Measurement]:

@@ -119,22 +119,25 @@ class Journal:
         self.steps[-1].calls.append(call)
         return call
 
-    def first(self, bad: Callable[[list[Any], Handles], bool]) -> tuple[Step, Handles, bool]:
+    def first(self, bad: Callable[[list[Any], Handles], bool]) -> tuple[list[tuple[Step, Shadow]], bool]:
         """Runs the steps forward on copies until one is bad.
 
         Args:
           bad: judges a step by its flat outputs and the state after it.
 
         Returns:
-          the first bad step, or the last one when none was; the state before it; whether it was bad.
+          the first bad step, or the last one when none was, behind its predecessor, each with the state
+          before it; whether it was bad.
         """
+        if not self.exact:
+            return [(self.steps[-1], self._snapshot)], True
         state = self._snapshot.variables()
+        passed: list[tuple[Step, Shadow]] = []
         for step in self.steps:
-            before = Shadow(self._snapshot.handles.values(), state)
-            outputs = [t for call in step.calls for t in call.run(state)] if self.exact else []
-            if self.exact and bad(outputs, state):
-                return step, before.variables(), True
-        return self.steps[-1], before.variables(), not self.exact
+            passed = [*passed[-1:], (step, Shadow(self._snapshot.handles.values(), state))]
+            if bad([t for call in step.calls for t in call.run(state)], state):
+                return passed, True
+        return passed, False
 
     def _handles_of(self, function: Any) -> Sequence[Any]:
         """The variables that any trace of the function captures."""

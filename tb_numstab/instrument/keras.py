@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tb_numstab.instrument.host import warn_once
 from tb_numstab.instrument.logger import StepHealth, log_step_to
+from tb_numstab.instrument.options import OnNonfinite, Options
 from tb_numstab.instrument.schedule import MAX_RECORDS
 from tb_numstab.instrument.scope import StepScope
 from tb_numstab.instrument.watch import Watcher, hand_over
@@ -30,7 +31,12 @@ class NumericalHealth(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
     """
 
     def __init__(
-        self, log_dir: str, every: int | str = "auto", replay: bool = True, max_records: int = MAX_RECORDS
+        self,
+        log_dir: str,
+        every: int | str = "auto",
+        replay: bool = True,
+        on_nonfinite: OnNonfinite = "warn",
+        max_records: int = MAX_RECORDS,
     ) -> None:
         """Makes the callback; nothing is written before training begins.
 
@@ -38,15 +44,16 @@ class NumericalHealth(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
           log_dir: folder of the run; it may be shared with ``keras.callbacks.TensorBoard``.
           every: measure every N-th batch (every N-th call with ``steps_per_execution``), or ``"auto"``.
           replay: see ``tb_numstab.watch``, as for ``"auto"`` and ``max_records``.
+          on_nonfinite: likewise; "raise" ends ``fit`` with a NonFiniteError.
           max_records: how many batches ``"auto"`` measures at most.
 
         Raises:
-          ValueError: ``every`` or ``max_records`` is out of range.
+          ValueError: an option has a value that is not allowed.
         """
         super().__init__()
         self.health: StepHealth | None = None
         self._log_dir = log_dir
-        self._watcher = Watcher(every, replay, max_records)
+        self._watcher = Watcher(Options(every, replay, on_nonfinite, max_records))
         self._writer: Any = None
         self._scope: StepScope | None = None
         self._next_step = self._batch = 0

@@ -16,10 +16,12 @@ from tensorflow.python.ops import summary_ops_v2
 from tb_numstab.analysis.engine import Engine
 from tb_numstab.analysis.finding import Finding, Severity, Verdict
 from tb_numstab.analysis.origin import Origin
+from tb_numstab.instrument.console import Console, NonFiniteError
 from tb_numstab.instrument.host import warn_once
 from tb_numstab.instrument.measurement import Measurement
+from tb_numstab.instrument.options import OnNonfinite
 from tb_numstab.instrument.slot_table import SlotTable
-from tb_numstab.instrument.watch import take_measurements
+from tb_numstab.instrument.watch import MeasuredStep, take_measurements
 from tb_numstab.schema.names import PLUGIN_NAME, new_session, ops_tag, steps_tag
 from tb_numstab.schema.ops import OpSite
 from tb_numstab.schema.record import OpTableChunk, StepRecord, encode_ops, encode_record
@@ -66,6 +68,7 @@ def log_step(step: Any = None) -> StepHealth:
     Raises:
       ValueError: neither ``step`` nor a default step is set.
       RuntimeError: called inside a tf.function.
+      NonFiniteError: see ``on_nonfinite`` of ``watch``.
     """
     if not tf.executing_eagerly():
         raise RuntimeError("log_step must be called after the training step, outside any tf.function")
@@ -84,8 +87,8 @@ def log_step(step: Any = None) -> StepHealth:
 def log_step_to(writer: Any, step: int) -> StepHealth:
     """log_step for callbacks: to a given writer, which may be None."""
     log = _log_of(writer)
-    for number, measurements in take_measurements(step):
-        log.write(number, measurements)
+    for measured in take_measurements(step):
+        log.write(measured)
     return log.health(step)
 
 
@@ -99,27 +102,44 @@ class RunLog:
         self._table = SlotTable()
         self._chunks = self._records = 0
         self._flushed = time.monotonic()
-        self._was_ok = True
         self._measured: int | None = None  # the last step that has a record
+        self._ok = True
+        self._findings: tuple[Finding, ...] = ()
+        self._verdict = self._engine.verdict()
+        self._console = Console()
 
-    def write(self, step: int, measurements: Sequence[Measurement]) -> None:
-        """Analyses the measurements of a step and writes its record."""
-        record = self._record(step, measurements)
+    def write(self, measured: MeasuredStep) -> None:
+        """Analyses the measurements of a step, writes its record and tells what is new.
+
+        Raises:
+          NonFiniteError: the first NaN or Inf was found and ``on_nonfinite`` is "raise".
+        """
+        record = self._record(measured.number, measured.measurements)
+        known = self._engine.origin
         self._engine.feed(record)
         origin = self._engine.origin
         if origin is not None:
             record = dataclasses.replace(record, first_nonfinite=(origin.step, origin.slot))
-        self._write(steps_tag(self._session), encode_record(record), step)
+        self._write(steps_tag(self._session), encode_record(record), measured.number)
         self._records += 1
-        self._measured = step
+        self._measured = measured.number
+        self._findings = tuple(self._engine.findings())
+        self._verdict = self._engine.verdict()
+        was_ok, self._ok = self._ok, all(f.severity is not Severity.ERROR for f in self._findings)
+        self._flush(urgent=(was_ok and not self._ok) or (known is None and origin is not None))
+        self._tell(measured.on_nonfinite, new=known is None)
+
+    def _tell(self, on_nonfinite: OnNonfinite, new: bool) -> None:
+        origin = self._engine.origin
+        nonfinite = [f for f in self._findings if origin is not None and f.slot == origin.slot]
+        if nonfinite and new and on_nonfinite == "raise":
+            raise NonFiniteError(nonfinite[0])
+        self._console.say(f for f in self._findings if on_nonfinite != "ignore" or f not in nonfinite)
 
     def health(self, step: int) -> StepHealth:
-        """The health after a step; something new and bad is flushed at once."""
-        findings = tuple(self._engine.findings())
-        ok = all(f.severity is not Severity.ERROR for f in findings)
-        self._flush(urgent=self._was_ok and not ok)
-        self._was_ok = ok
-        return StepHealth(step, self._measured == step, ok, findings, self._engine.origin, self._engine.verdict())
+        """The health after a step."""
+        self._flush(urgent=False)
+        return StepHealth(step, self._measured == step, self._ok, self._findings, self._engine.origin, self._verdict)
 
     def _record(self, step: int, measurements: Sequence[Measurement]) -> StepRecord:
         self._add_ops(self._table.extend(measurements), step)

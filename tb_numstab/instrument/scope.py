@@ -19,6 +19,7 @@ from tb_numstab.instrument.guard import Guard, Verdict
 from tb_numstab.instrument.host import host_randomness_kept, step_aside, warn_once
 from tb_numstab.instrument.journal import Step
 from tb_numstab.instrument.measurement import Measurement
+from tb_numstab.instrument.options import OnNonfinite
 from tb_numstab.instrument.seams import current_listener
 from tb_numstab.instrument.twin import CannotShadow, Trace, call_inline, tensor_ids, twin_of
 
@@ -32,10 +33,12 @@ class StepScope:
     Attributes:
       measurements: what has been measured, once the step is over.
       verdict: the sentinel's answer to come, on an ordinary step.
+      on_nonfinite: see ``watch``.
     """
 
-    def __init__(self, eager: EagerRecorder, guard: Guard | None) -> None:
+    def __init__(self, eager: EagerRecorder, guard: Guard | None, on_nonfinite: OnNonfinite) -> None:
         """Args are the watcher's own, shared by all of its steps; ``guard`` is None without replay."""
+        self.on_nonfinite = on_nonfinite
         self.measurements: list[Measurement] = []
         self.verdict: Verdict | None = None
         self._eager = eager

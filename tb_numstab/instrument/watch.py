@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
 import tensorflow as tf
@@ -12,7 +13,8 @@ import tensorflow as tf
 from tb_numstab.instrument.eager import EagerRecorder
 from tb_numstab.instrument.guard import Guard
 from tb_numstab.instrument.measurement import Measurement
-from tb_numstab.instrument.schedule import MAX_RECORDS, Schedule, make_schedule
+from tb_numstab.instrument.options import OnNonfinite, Options
+from tb_numstab.instrument.schedule import MAX_RECORDS, make_schedule
 from tb_numstab.instrument.scope import FinalScope, StepScope, SurveyScope, current_scope
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -27,26 +29,24 @@ class Watcher:
     """Decides which steps are measured and keeps what belongs to all of them.
 
     Args:
-      every: see ``watch``.
-      replay: run an ordinary step again, measured, when NaN or Inf comes out of it.
-      max_records: see ``watch``.
-
-    Raises:
-      ValueError: ``every`` or ``max_records`` is out of range.
+      options: see ``watch``.
     """
 
-    def __init__(self, every: int | str, replay: bool = True, max_records: int = MAX_RECORDS) -> None:
-        self._schedule: Schedule = make_schedule(every, max_records)
-        self._eager: EagerRecorder = EagerRecorder()
-        self._guard: Guard | None = Guard(self._eager) if replay and every != 1 else None
+    def __init__(self, options: Options) -> None:
+        self._on_nonfinite = options.on_nonfinite
+        self._schedule = make_schedule(options.every, options.max_records)
+        self._eager = EagerRecorder()
+        self._guard = Guard(self._eager) if options.replay and options.every != 1 else None
 
     def step(self) -> StepScope:
         """The scope of the next step."""
-        return (SurveyScope if self._schedule.due() else StepScope)(self._eager, self._guard)
+        alert = self._guard is not None and self._guard.take_alert()
+        kind = SurveyScope if self._schedule.due() or alert else StepScope
+        return kind(self._eager, self._guard, self._on_nonfinite)
 
     def finish(self) -> None:
         """Training is over: what is not settled yet goes to the next log_step."""
-        with FinalScope(self._eager, self._guard) as scope:
+        with FinalScope(self._eager, self._guard, self._on_nonfinite) as scope:
             hand_over(scope)
 
 
@@ -82,9 +82,21 @@ class Watched:
 @overload
 def watch(function: F, /) -> F: ...
 @overload
-def watch(*, every: int | str = "auto", replay: bool = True, max_records: int = MAX_RECORDS) -> Callable[[F], F]: ...
 def watch(
-    function: Any = None, /, *, every: int | str = "auto", replay: bool = True, max_records: int = MAX_RECORDS
+    *,
+    every: int | str = "auto",
+    replay: bool = True,
+    on_nonfinite: OnNonfinite = "warn",
+    max_records: int = MAX_RECORDS,
+) -> Callable[[F], F]: ...
+def watch(
+    function: Any = None,
+    /,
+    *,
+    every: int | str = "auto",
+    replay: bool = True,
+    on_nonfinite: OnNonfinite = "warn",
+    max_records: int = MAX_RECORDS,
 ) -> Any:
     """Measures a training step: forward, gradient and optimizer ops, in loops and nested functions.
 
@@ -98,7 +110,9 @@ def watch(
         as often as 3 % of the training time allows (schedule.COST_SHARE).
       replay: on the calls between, check that nothing non-finite comes out; if it does, run that call
         again, measured, from the state before it. Costs one copy of the step's variables and the
-        inputs of up to ten steps in memory.
+        inputs of up to ten steps in memory; where ops run eagerly, up to 256 MB of their results.
+      on_nonfinite: what log_step does once the first harmful NaN or Inf is written and flushed: "warn"
+        logs a line, as for any new finding; "raise" raises NonFiniteError; "ignore" does nothing.
       max_records: with ``"auto"``, how many calls are measured at most; the distance grows in time. Bad calls
         that ``replay`` measures come on top.
 
@@ -106,18 +120,32 @@ def watch(
       A callable with the same signature and attributes; or, without ``function``, a decorator.
 
     Raises:
-      ValueError: ``every`` is neither "auto" nor a whole number of at least 1, or ``max_records`` is below 2.
+      ValueError: an option has a value that is not allowed.
       TypeError: ``function`` is not callable.
     """
-    if function is None:
-        return functools.partial(_watch, every=every, replay=replay, max_records=max_records)
-    return _watch(function, every, replay, max_records)
+    options = Options(every, replay, on_nonfinite, max_records)
+    return functools.partial(_watch, options=options) if function is None else _watch(function, options)
 
 
-def _watch(function: Any, every: int | str, replay: bool, max_records: int) -> Watched:
+def _watch(function: Any, options: Options) -> Watched:
     if not callable(function):
         raise TypeError(f"watch takes the callable that runs one training step; got {function!r}")
-    return Watched(function, Watcher(every, replay, max_records))
+    return Watched(function, Watcher(options))
+
+
+@dataclass(frozen=True)
+class MeasuredStep:
+    """A step's measurements, ready for the log.
+
+    Attributes:
+      number: the training step.
+      measurements: at least one.
+      on_nonfinite: see ``watch``.
+    """
+
+    number: int
+    measurements: list[Measurement]
+    on_nonfinite: OnNonfinite
 
 
 def hand_over(scope: StepScope) -> None:
@@ -126,7 +154,7 @@ def hand_over(scope: StepScope) -> None:
     _thread.finished = [*finished[-MAX_UNLOGGED:], scope]
 
 
-def take_measurements(step: int) -> list[tuple[int, list[Measurement]]]:
+def take_measurements(step: int) -> list[MeasuredStep]:
     """What the watched calls of this thread measured since the last time, by step.
 
     The sentinel's answer for a step that ran on an accelerator is read one log_step later, so that the
@@ -138,10 +166,12 @@ def take_measurements(step: int) -> list[tuple[int, list[Measurement]]]:
     for scope in finished:
         scope.number(step)
     _thread.waiting = [(step, s) for s in finished if s.verdict is not None and not s.verdict.on_host()]
-    steps: dict[int, list[Measurement]] = {}
+    steps: dict[int, MeasuredStep] = {}
     for number, scope in [*waiting, *((step, s) for s in finished)]:
-        if (number, scope) not in _thread.waiting:
-            scope.resolve()
-            for measurement in scope.measurements:
-                steps.setdefault(number if measurement.step is None else measurement.step, []).append(measurement)
-    return sorted(steps.items())
+        if (number, scope) in _thread.waiting:
+            continue
+        scope.resolve()
+        for measurement in scope.measurements:
+            belongs = number if measurement.step is None else measurement.step
+            steps.setdefault(belongs, MeasuredStep(belongs, [], scope.on_nonfinite)).measurements.append(measurement)
+    return [steps[number] for number in sorted(steps)]

@@ -1,0 +1,71 @@
+"""Bad steps between two surveys: which steps are measured, and what an option changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tensorflow as tf
+
+import tb_numstab
+from tb_numstab.instrument import guard
+from tests.instrument.kinds import BAD, EVERY, STEPS, WIDTH, batch
+
+
+def train(logdir: Path, compiled: bool, returns_loss: bool, batches: list[int], **options: Any) -> list[int]:
+    """Trains on these batches; returns the steps that have a record, as the log tells."""
+    w = tf.Variable(tf.ones([WIDTH]))
+
+    def step(x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.sqrt(tf.reduce_sum(tf.square(x * w), 1)))
+        gradient = tape.gradient(loss, w)
+        w.assign_sub(0.01 * gradient)
+        # A parameter that recovers, so that each bad batch is news.
+        w.assign(tf.where(tf.math.is_finite(w), w, tf.ones([WIDTH])))
+        return tf.reduce_sum(gradient) if returns_loss else None
+
+    watched = tb_numstab.watch(every=EVERY, **options)(tf.function(step) if compiled else step)
+    with tf.summary.create_file_writer(str(logdir)).as_default():
+        for i, index in enumerate(batches):
+            watched(tf.constant(batch(index)))
+            tb_numstab.log_step(i)
+    return [int(s) for s in tb_numstab.load_run(str(logdir)).steps]
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_bad_step_is_measured_with_its_neighbours(compiled: bool, tmp_path: Path) -> None:
+    steps = train(tmp_path, compiled, True, list(range(STEPS)))
+    # What ran eagerly before the bad step is gone; a function can be run again.
+    assert steps == [0, *([BAD - 1] if compiled else []), BAD, BAD + 1]
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_without_replay_only_surveys_are_measured(compiled: bool, tmp_path: Path) -> None:
+    assert train(tmp_path, compiled, True, list(range(STEPS)), replay=False) == [0]
+
+
+def test_replays_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "MAX_REPLAYS", 2)
+    good = BAD + 1
+    steps = train(tmp_path, True, True, [good, BAD, good, good, good, BAD, good, good, good, BAD, good, good])
+    assert steps == [0, 1, 2, 4, 5, 6]
+
+
+def test_a_bad_step_of_a_function_that_returns_nothing_is_found_later(tmp_path: Path) -> None:
+    w = tf.Variable(tf.ones([WIDTH]))
+
+    @tb_numstab.watch(every=EVERY)
+    @tf.function
+    def step(x: Any) -> None:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.sqrt(tf.reduce_sum(tf.square(x * w), 1)))
+        w.assign_sub(0.01 * tape.gradient(loss, w))
+
+    with tf.summary.create_file_writer(str(tmp_path)).as_default():
+        for i in range(12):
+            step(tf.constant(batch(i)))
+            health = tb_numstab.log_step(i)
+    assert health.origin is not None and health.origin.step == BAD
+    assert health.findings[0].site.op_type == "SqrtGrad"
