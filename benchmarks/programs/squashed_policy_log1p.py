@@ -27,7 +27,7 @@ def build(seed: int = 0) -> SimpleNamespace:
     optimizer = tf.keras.optimizers.Adam(1e-2)
 
     def unsquash(a: tf.Tensor) -> tf.Tensor:
-        up = tf.math.log1p(a)
+        up = tf.math.log1p(a)  # BUG
         down = tf.math.log1p(-a)  # BUG
         return 0.5 * (up - down)
 
