@@ -1,4 +1,4 @@
-"""Steps with an unguarded pole that no element has reached yet, and the same steps with a guard."""
+"""Steps with a hazard that has done no harm yet, and the same steps without it."""
 
 from __future__ import annotations
 
@@ -135,6 +135,16 @@ def masked_mean(eps: float = 0.0, zeros: bool = True, exp: bool = False) -> Step
         above = op(trace, "Sum", product.array.sum(-1), product)
         below = guarded(trace, op(trace, "Sum", m.array.sum(-1), m), eps)
         returned_mean(trace, op(trace, "RealDiv", above.array / below.array, above, below))
+
+    return step
+
+
+def relu(values: list[float]) -> Step:
+    """A ReLU with its gradient."""
+
+    def step(trace: Trace, i: int) -> None:
+        x = data(trace, values)
+        returned_mean(trace, differentiated(trace, op(trace, "Relu", np.maximum(x.array, 0), x)))
 
     return step
 

@@ -11,7 +11,17 @@ from tb_numstab.analysis.finding import Severity
 from tb_numstab.analysis.rules import ORIGIN, RULES
 from tb_numstab.analysis.rules.__main__ import document
 from tb_numstab.analysis.rules.rule import Stage
-from tests.analysis.hazards import arc_cosine, chosen_log, exponentials, log_of, masked_mean, masked_scores, norm, power
+from tests.analysis.hazards import (
+    arc_cosine,
+    chosen_log,
+    exponentials,
+    log_of,
+    masked_mean,
+    masked_scores,
+    norm,
+    power,
+    relu,
+)
 from tests.analysis.programs import Step, binary, judge, unary
 from tests.analysis.steps import (
     added,
@@ -174,6 +184,11 @@ CASES: dict[str, tuple[Step, Step]] = {
     "edge-of-domain-possible": (arc_cosine(1.0), arc_cosine(1 - 1e-6)),
     "denominator-may-vanish": (masked_mean(), masked_mean(eps=1e-6)),
     "log1p-near-pole": (unary("Log1p", np.log1p, [-0.99, 1.0]), unary("Log1p", np.log1p, [-0.9, 1.0])),
+    "float16-near-overflow": (
+        binary("MatMul", np.matmul, [[200.0, 1.0]], [[100.0], [1.0]], H),
+        binary("MatMul", np.matmul, [[-200.0, 1.0]], [[100.0], [1.0]], H),
+    ),
+    "relu-layer-dead": (relu([-1.0, -2.0]), relu([-1.0, 2.0])),
     "mask-may-cover-a-row": (masked_scores(changing=True), masked_scores(changing=False)),
 }
 

@@ -14,6 +14,7 @@ from tb_numstab.analysis.rules import (
     log,
     roots,
     softmax,
+    training,
     trends,
     updates,
 )
@@ -33,6 +34,7 @@ RULES: tuple[Rule, ...] = (
     *updates.RULES,
     *trends.RULES,
     *hazards.RULES,
+    *training.RULES,
     *generic.GENERIC,
     WHERE_TRAP,
     generic.NONFINITE_INPUT,

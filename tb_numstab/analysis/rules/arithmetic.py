@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from tb_numstab.analysis.finding import Fix
+from tb_numstab.analysis.finding import Certainty, Fix, Severity
 from tb_numstab.analysis.graph import Mask
 from tb_numstab.analysis.ops import Ops
-from tb_numstab.analysis.rules.rule import Rule
+from tb_numstab.analysis.rules.rule import Rule, Stage
+from tb_numstab.schema.ops import Role
 
 _GROWN = "Find what makes the operands grow (learning rate, missing normalisation, raw inputs) and bound it."
 
@@ -19,6 +20,15 @@ def _overflowed(o: Ops) -> Mask:
 def too_many_to_count(o: Ops) -> Mask:
     """In float16 the number of averaged elements is itself Inf."""
     return np.asarray((o.max_exp == 15) & (o.x.size / np.maximum(o.out.size, 1) >= 65520))
+
+
+def _near_top(o: Ops) -> Mask:
+    """A float16 result of a forward reduction is within two bits of overflow.
+
+    Large negative numbers are masks, and a single number may be a loss times its scale.
+    """
+    forward = o.among(o.graph.role(Role.FORWARD) & ~o.graph.scalar)
+    return np.asarray(forward & (o.max_exp == 15) & (o.out.max >= 2.0**14))
 
 
 ACCUMULATE_WIDER = Fix(
@@ -135,5 +145,24 @@ RULES = (
             "keras.mixed_precision.set_dtype_policy('mixed_float16')",
             "keras.mixed_precision.set_dtype_policy('mixed_bfloat16')",
         ),
+    ),
+    Rule(
+        id="float16-near-overflow",
+        title="Results close to the end of float16",
+        families=("matmul", "conv", "sum", "cumsum", "square"),
+        when=_near_top,
+        precondition="a product of matrices, sum or square of the forward pass in float16 exceeds 2^14, a quarter of "
+        "the largest number",
+        explain="{op} reaches {out.max:.5g}; {f.name} ends at {f.max_value:.5g}.",
+        fix=Fix(
+            "Scale the operands before, not the result after, or compute in float32.",
+            "tf.matmul(q, k, transpose_b=True) / d ** 0.5",
+            "tf.matmul(q / d ** 0.5, k, transpose_b=True)",
+        ),
+        source="ultralytics/ultralytics#24990; stanford-crfm/mistral#66",
+        stage=Stage.STANDING,
+        severity=Severity.WARNING,
+        certainty=Certainty.POSSIBLE,
+        patience=2,
     ),
 )
