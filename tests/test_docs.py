@@ -54,8 +54,8 @@ def test_snippets_run(page: Path, tmp_path: Path) -> None:
         [sys.executable, "-c", snippets(page)], cwd=tmp_path, capture_output=True, text=True, timeout=120
     )
     assert run.returncode == 0, run.stderr
-    # A page may show a training that fails, and its line on the console; a complaint of ours is a bug.
-    assert not re.search(r"tb_numstab: (?!step \d+: error)", run.stderr), run.stderr
+    # A page may show a training that goes wrong, and what is said of it; a complaint of ours is a bug.
+    assert not re.search(r"tb_numstab: (?!step \d+: )", run.stderr), run.stderr
 
 
 def test_the_readme_has_snippets() -> None:
