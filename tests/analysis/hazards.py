@@ -67,6 +67,18 @@ def exponentials(formula: str, largest: float, stable: bool = False) -> Step:
     return step
 
 
+def reciprocal_norm(limit: float) -> Step:
+    """X * minimum(rsqrt(sum(x^2)), limit), as Keras normalises."""
+
+    def step(trace: Trace, i: int) -> None:
+        x = data(trace, [[3.0, 4.0], [1.0, 0.5]])
+        square = op(trace, "Square", np.square(x.array), x)
+        total = op(trace, "Sum", square.array.sum(-1), square)
+        returned_mean(trace, clipped(trace, op(trace, "Rsqrt", 1 / np.sqrt(total.array), total), limit))
+
+    return step
+
+
 def chosen_log(safe: bool) -> Step:
     """where(x > 0, w * log(x), 0) of positive data, the argument made safe first or not."""
 

@@ -20,6 +20,7 @@ from tests.analysis.hazards import (
     masked_scores,
     norm,
     power,
+    reciprocal_norm,
     relu,
 )
 from tests.analysis.programs import Step, binary, judge, unary
@@ -244,6 +245,7 @@ def test_rule_ids_are_unique_and_an_origin_always_finds_one() -> None:
         masked_mean(exp=True),
         average(H, 0.1),
         bias_correction(0.999, rate=0.0),
+        reciprocal_norm(1e6),
     ],
     ids=[
         "epsilon",
@@ -262,6 +264,7 @@ def test_rule_ids_are_unique_and_an_origin_always_finds_one() -> None:
         "sum of exp",
         "average",
         "rate 0",
+        "clipped rsqrt",
     ],
 )
 def test_healthy_programs_are_met_with_silence(step: Step) -> None:

@@ -29,6 +29,9 @@ WIDE = 0.25
 EVERYDAY = 2.0**-7
 """Literals from here on are terms of a formula; smaller ones are epsilons."""
 
+MAKERS = ("__init__", "build", "<module>", "<listcomp>")
+"""Functions in which layers are made."""
+
 BESIDE_POLE = 2.0**-4
 """Distance of 1 + x from 0 at which log1p(x) counts as close to its pole."""
 
@@ -131,7 +134,26 @@ def _at_edge(g: Guards, slot: int) -> bool:
 
 
 def _may_vanish(g: Guards, slot: int) -> bool:
-    return _computed(g, slot) and g.vanishing(_pole_operand(g, slot)) is not None
+    own = _computed(g, slot) and not _of_library_layer(g, slot) and not _clipped_after(g, slot)
+    return own and g.vanishing(_pole_operand(g, slot)) is not None
+
+
+def _of_library_layer(g: Guards, slot: int) -> bool:
+    """An op inside a layer of Keras itself: its line is the one that made the layer, not one of a ``call``."""
+    site = g.graph.sites[slot]
+    functions = [f.function for f in site.frames]
+    return bool(site.layer) and bool(functions) and (functions[0] in MAKERS or "call" not in functions)
+
+
+def _clipped_after(g: Guards, slot: int) -> bool:
+    """Only a Minimum with a literal reads the result: min(1/sqrt(x), 1/eps)."""
+    graph = g.graph
+    forward = graph.role(Role.FORWARD)
+    readers = [int(c) for c in graph.consumers(slot) if forward[c]]
+    return bool(readers) and all(
+        graph.sites[r].op_type == "Minimum" and any(s >= 0 and g.is_number(s) for s in (graph.x[r], graph.y[r]))
+        for r in readers
+    )
 
 
 def _vanishing_denominator(o: Ops) -> Mask:
