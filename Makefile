@@ -9,7 +9,7 @@ SECONDS ?= 60
 SEED ?= 0
 MINUTES ?= 10
 TRIALS ?= 100
-CASES ?=
+CASES ?= benchmarks/programs
 CHROMIUM ?= /usr/bin/chromium
 export CHROMIUM
 
@@ -19,7 +19,7 @@ DEV_STAMP := $(VENV)/.dev-installed
 NODE_STAMP := frontend/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types frontend frontend-check pytest bench soak pictures crash fuzz proto node chromium clean
+.PHONY: help demo test lint types frontend frontend-check pytest bench cases soak pictures crash fuzz proto node chromium clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -41,8 +41,10 @@ types: $(DEV_STAMP) ## Check types
 pytest: $(DEV_STAMP) | chromium ## Run the Python and browser tests
 	$(BIN)/python -m pytest
 
-bench: $(DEV_STAMP) ## Judge the training programs of a folder: make bench CASES=FOLDER
-	@test -n "$(CASES)" || { echo "Which folder of cases? make bench CASES=FOLDER" >&2; exit 2; }
+bench: $(DEV_STAMP) ## Measure what watching costs, beside check_numerics and Debugger V2: docs/overhead.md's table
+	$(BIN)/python -m benchmarks.overhead --table build/overhead.md
+
+cases: $(DEV_STAMP) ## Judge the training programs of a folder: make cases CASES=FOLDER
 	$(BIN)/python -m benchmarks.cases $(CASES)
 
 soak: $(DEV_STAMP) ## Train under watch for MINUTES (10); fails if memory grows or steps get slower

@@ -266,6 +266,7 @@ def main() -> None:
     if options.json:
         options.json.write_text(json.dumps({"models": figures}, indent=1))
     if options.table:
+        options.table.parent.mkdir(parents=True, exist_ok=True)
         options.table.write_text(table(figures) + "\n")
 
 
