@@ -12,8 +12,9 @@ from tb_numstab.instrument.construction import record_construction_lines
 
 if TYPE_CHECKING:
     from tb_numstab.instrument.console import NonFiniteError
+    from tb_numstab.instrument.health import StepHealth
     from tb_numstab.instrument.keras import NumericalHealth
-    from tb_numstab.instrument.logger import StepHealth, log_step
+    from tb_numstab.instrument.logger import log_step
     from tb_numstab.instrument.watch import watch
     from tb_numstab.report.notebook import load_run
 
@@ -22,7 +23,7 @@ __version__ = "0.1.0"
 _WHERE = {
     "NonFiniteError": "tb_numstab.instrument.console",
     "NumericalHealth": "tb_numstab.instrument.keras",
-    "StepHealth": "tb_numstab.instrument.logger",
+    "StepHealth": "tb_numstab.instrument.health",
     "load_run": "tb_numstab.report.notebook",
     "log_step": "tb_numstab.instrument.logger",
     "watch": "tb_numstab.instrument.watch",
@@ -37,14 +38,17 @@ def __getattr__(name: str) -> Any:
     module = _WHERE[name]
     try:
         return getattr(importlib.import_module(module), name)
-    except ModuleNotFoundError as error:
-        if error.name not in ("tensorflow", "keras"):
+    except (ImportError, AttributeError) as error:
+        missing = getattr(error, "name", None) or ""
+        if missing in ("tensorflow", "keras"):
+            raise ModuleNotFoundError(
+                f"tb_numstab.{name} needs TensorFlow 2.21 or newer with Keras 3: pip install tensorflow "
+                "(or tensorflow-cpu). The tab and the command line work without it.",
+                name=missing,
+            ) from error
+        if not module.startswith("tb_numstab.instrument."):
             raise
-        raise ModuleNotFoundError(
-            f"tb_numstab.{name} needs TensorFlow 2.21 or newer with Keras 3: pip install tensorflow "
-            "(or tensorflow-cpu). The tab and the command line work without it.",
-            name=error.name,
-        ) from error
+        return importlib.import_module("tb_numstab.instrument.stand_ins").stand_in(name, error)
 
 
 def __dir__() -> list[str]:

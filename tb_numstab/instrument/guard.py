@@ -17,9 +17,10 @@ import tensorflow as tf
 
 from tb_numstab.instrument import iterators
 from tb_numstab.instrument.eager import EagerRecorder
-from tb_numstab.instrument.host import host_randomness_kept, step_aside
+from tb_numstab.instrument.host import step_aside
 from tb_numstab.instrument.journal import Call, Journal, Step
 from tb_numstab.instrument.measurement import Measurement
+from tb_numstab.instrument.randomness import host_randomness_kept
 from tb_numstab.instrument.sentinel import Label, Sentinel, nonfinite
 from tb_numstab.instrument.shadow import Handles, Shadow
 from tb_numstab.instrument.twin import CannotShadow, tensor_ids, twin_of
@@ -100,15 +101,15 @@ class Guard:
 
     def call(self, original: Callable[..., Any], function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Makes one call of the training and notes what a replay needs."""
-        call, twin = None, twin_of(function)
-        if not self._off and twin.usable and function._variable_creation_config is not None:
-            try:
-                real_args, real_kwargs = iterators.for_training(args, kwargs)
+        call, real = None, (args, kwargs)
+        try:
+            twin = twin_of(function)
+            if not self._off and twin.usable and function._variable_creation_config is not None:
+                real = iterators.for_training(args, kwargs)
                 call = self._journal.add(function, args, kwargs, twin.written)
-                args, kwargs = real_args, real_kwargs
-            except Exception as error:  # noqa: BLE001 - monitoring steps aside, whatever went wrong
-                self._switch_off(error)
-        result = original(function, *args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - monitoring steps aside, whatever went wrong
+            self._switch_off(error)
+        result = original(function, *real[0], **real[1])
         if call is not None:
             call.args, call.kwargs = iterators.recorded(call.args, call.kwargs)
             call.returned = tensor_ids(result)
@@ -118,7 +119,9 @@ class Guard:
 
     def add_outputs(self, values: Any) -> None:
         """Adds results of the step that no call returned directly, such as Keras's logs."""
-        self._outputs += [tf.convert_to_tensor(v) for v in tf.nest.flatten(values)]
+        for value in tf.nest.flatten(values):
+            if tf.is_tensor(value) or isinstance(value, (float, np.floating)):
+                self._outputs.append(tf.convert_to_tensor(value))
 
     def end_step(self) -> Verdict | None:
         """Asks the sentinel; does not wait for its answer."""
@@ -172,7 +175,7 @@ class Guard:
         before = [m for step, snapshot in passed[:-1] for m in self._measure_step(step, snapshot)]
         step, snapshot = passed[-1]
         measurements = self._measure_step(step, snapshot)
-        if step is self._journal.steps[-1]:
+        if step is self._journal.steps[-1] and self._eager.problem is None:
             eager = self._eager.measurement(kind="replay")
             if eager is not None:
                 measurements.append(dataclasses.replace(eager, step=step.number))

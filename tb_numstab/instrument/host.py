@@ -1,14 +1,8 @@
-"""Manners of a guest in somebody's training process: disturb nothing, complain once."""
+"""Manners of a guest in somebody's training process: step aside, complain once. Needs no TensorFlow."""
 
 from __future__ import annotations
 
 import logging
-import random
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-import numpy as np
-from tensorflow.python.eager import context as tf_context
 
 log = logging.getLogger("tb_numstab")
 
@@ -26,18 +20,3 @@ def step_aside(what: str, error: Exception) -> None:
     """Reports a failure of monitoring itself; the traceback goes to the debug level."""
     log.debug("%s", what, exc_info=error)
     warn_once(f"{what}: {type(error).__name__}: {error}. Training goes on unchanged.")
-
-
-@contextmanager
-def host_randomness_kept() -> Iterator[None]:
-    """Python code traced or run for a measurement must not shift the training's random numbers."""
-    context = tf_context.context()
-    numpy_state, python_state = np.random.get_state(), random.getstate()
-    tf_state = context._rng.getstate() if getattr(context, "_rng", None) is not None else None
-    try:
-        yield
-    finally:
-        np.random.set_state(numpy_state)
-        random.setstate(python_state)
-        if tf_state is not None:
-            context._rng.setstate(tf_state)

@@ -9,8 +9,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tb_numstab.instrument.health import StepHealth
 from tb_numstab.instrument.host import warn_once
-from tb_numstab.instrument.logger import StepHealth, log_step_to
+from tb_numstab.instrument.logger import log_step_to
 from tb_numstab.instrument.options import OnNonfinite, Options
 from tb_numstab.instrument.schedule import MAX_RECORDS
 from tb_numstab.instrument.scope import StepScope

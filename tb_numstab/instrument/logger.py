@@ -7,48 +7,26 @@ import threading
 import time
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
 from tensorflow.python.ops import summary_ops_v2
 
 from tb_numstab.analysis.engine import Engine
-from tb_numstab.analysis.finding import Finding, Severity, Verdict
-from tb_numstab.analysis.origin import Origin
+from tb_numstab.analysis.finding import Finding, Severity
 from tb_numstab.instrument.console import Console, NonFiniteError
+from tb_numstab.instrument.health import StepHealth
 from tb_numstab.instrument.host import warn_once
 from tb_numstab.instrument.measurement import Measurement
 from tb_numstab.instrument.options import OnNonfinite
 from tb_numstab.instrument.slot_table import SlotTable
-from tb_numstab.instrument.watch import MeasuredStep, take_measurements
+from tb_numstab.instrument.watch import MeasuredStep, measured_steps, take_finished
 from tb_numstab.schema.names import PLUGIN_NAME, new_session, ops_tag, steps_tag
 from tb_numstab.schema.ops import OpSite
 from tb_numstab.schema.record import OpTableChunk, StepRecord, encode_ops, encode_record
 
 FLUSH_SECONDS = 10.0
 """Longest time a record waits in the writer's buffer; a first bad event never waits."""
-
-
-@dataclass(frozen=True)
-class StepHealth:
-    """What is known after a step.
-
-    Attributes:
-      step: the step that was logged.
-      measured: whether this step was measured; if not, the rest is as of the last one that was.
-      ok: no finding of severity "error" stands.
-      findings: all findings so far, the most harmful first.
-      origin: where the first NaN or Inf began; None while there is none.
-      verdict: the run in one sentence.
-    """
-
-    step: int
-    measured: bool
-    ok: bool
-    findings: tuple[Finding, ...]
-    origin: Origin | None
-    verdict: Verdict
 
 
 def log_step(step: Any = None) -> StepHealth:
@@ -86,8 +64,9 @@ def log_step(step: Any = None) -> StepHealth:
 
 def log_step_to(writer: Any, step: int) -> StepHealth:
     """log_step for callbacks: to a given writer, which may be None."""
-    log = _log_of(writer)
-    for measured in take_measurements(step):
+    finished = take_finished()
+    log = _log_of(writer, step, [scope.owner for scope in finished])
+    for measured in measured_steps(finished, step):
         log.write(measured)
     return log.health(step)
 
@@ -98,6 +77,8 @@ class RunLog:
     def __init__(self, writer: Any) -> None:
         self._writer = None if writer is None else weakref.ref(writer)
         self._session = new_session()
+        self._owners: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._step = -1
         self._engine = Engine()
         self._table = SlotTable()
         self._chunks = self._records = 0
@@ -107,6 +88,15 @@ class RunLog:
         self._findings: tuple[Finding, ...] = ()
         self._verdict = self._engine.verdict()
         self._console = Console()
+
+    def is_over(self, step: int, owners: Sequence[Any]) -> bool:
+        """Whether callables that are all new, at an earlier step, show that another training has begun."""
+        return step < self._step and bool(owners) and not any(owner in self._owners for owner in owners)
+
+    def take_in(self, step: int, owners: Sequence[Any]) -> None:
+        """Notes who logs which step."""
+        self._step = step
+        self._owners.update(owners)
 
     def write(self, measured: MeasuredStep) -> None:
         """Analyses the measurements of a step, writes its record and tells what is new.
@@ -197,14 +187,19 @@ _logs: weakref.WeakKeyDictionary[Any, RunLog] = weakref.WeakKeyDictionary()
 _unwritten = threading.local()
 
 
-def _log_of(writer: Any) -> RunLog:
-    """The session of a writer; without one, a session of this thread that only analyses."""
+def _log_of(writer: Any, step: int, owners: Sequence[Any]) -> RunLog:
+    """The session of a writer; without one, a session of this thread that only analyses.
+
+    Other callables than before that begin at an earlier step are another training: a cell run again, say.
+    """
     if writer is None:
-        if not hasattr(_unwritten, "log"):
-            _unwritten.log = RunLog(None)
-        log: RunLog = _unwritten.log
-        return log
-    with _lock:
-        if writer not in _logs:
-            _logs[writer] = RunLog(writer)
-        return _logs[writer]
+        log: RunLog | None = getattr(_unwritten, "log", None)
+        if log is None or log.is_over(step - 1, owners):
+            log = _unwritten.log = RunLog(None)
+    else:
+        with _lock:
+            log = _logs.get(writer)
+            if log is None or log.is_over(step, owners):
+                log = _logs[writer] = RunLog(writer)
+    log.take_in(step, owners)
+    return log

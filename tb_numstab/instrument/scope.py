@@ -16,10 +16,11 @@ from tb_numstab.instrument.collector import Rows
 from tb_numstab.instrument.eager import EagerRecorder
 from tb_numstab.instrument.graph_recorder import GraphRecorder
 from tb_numstab.instrument.guard import Guard, Verdict
-from tb_numstab.instrument.host import host_randomness_kept, step_aside, warn_once
+from tb_numstab.instrument.host import step_aside, warn_once
 from tb_numstab.instrument.journal import Step
 from tb_numstab.instrument.measurement import Measurement
 from tb_numstab.instrument.options import OnNonfinite
+from tb_numstab.instrument.randomness import host_randomness_kept
 from tb_numstab.instrument.seams import current_listener
 from tb_numstab.instrument.twin import CannotShadow, Trace, call_inline, tensor_ids, twin_of
 
@@ -34,29 +35,40 @@ class StepScope:
       measurements: what has been measured, once the step is over.
       verdict: the sentinel's answer to come, on an ordinary step.
       on_nonfinite: see ``watch``.
+      owner: something that all steps of one watched callable share, and no others.
     """
 
     def __init__(self, eager: EagerRecorder, guard: Guard | None, on_nonfinite: OnNonfinite) -> None:
         """Args are the watcher's own, shared by all of its steps; ``guard`` is None without replay."""
         self.on_nonfinite = on_nonfinite
+        self.owner = eager
         self.measurements: list[Measurement] = []
         self.verdict: Verdict | None = None
         self._eager = eager
         self._guard = guard
         self._page: Step | None = None
-        self._inside = False
+        self._inside = self._failed = False
         self._stack = ExitStack()
 
     def __enter__(self) -> StepScope:
-        _install()
-        self._stack.callback(setattr, _thread, "scope", current_scope())
-        _thread.scope = self
-        self._begin()
+        try:
+            _install()
+            self._stack.callback(setattr, _thread, "scope", current_scope())
+            _thread.scope = self
+            self._begin()
+        except Exception as error:  # noqa: BLE001 - monitoring steps aside, whatever went wrong
+            self._stack.close()
+            self._failed = True
+            step_aside("this step is not measured", error)
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._stack.close()
-        self._end()
+        try:
+            if not self._failed:
+                self._end()
+        except Exception as error:  # noqa: BLE001 - monitoring steps aside, whatever went wrong
+            step_aside("this step is not measured", error)
 
     def _begin(self) -> None:
         if self._guard is not None:
@@ -121,11 +133,7 @@ class SurveyScope(StepScope):
         self._stack.enter_context(self._eager.step(at_once=True))
 
     def _end(self) -> None:
-        try:
-            measured = self._eager.measurement()
-        except Exception as error:  # noqa: BLE001 - monitoring steps aside, whatever went wrong
-            step_aside("eager ops are not measured", error)
-            return
+        measured = self._eager.measurement()
         if measured is not None:
             self.measurements.append(measured)
 
@@ -137,8 +145,8 @@ class SurveyScope(StepScope):
         if measured is not None:
             trace, rows = measured
             self.measurements.append(trace.measured(rows, (args, kwargs), tensor_ids(result)))
-        if self._guard is not None:
-            self._guard.rely_on(not (twin_of(function).hidden_state or self._eager.updates_variables))
+            if self._guard is not None:
+                self._guard.rely_on(not (twin_of(function).hidden_state or self._eager.updates_variables))
         return result
 
     def _measure(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Trace, Rows] | None:

@@ -154,15 +154,20 @@ def hand_over(scope: StepScope) -> None:
     _thread.finished = [*finished[-MAX_UNLOGGED:], scope]
 
 
-def take_measurements(step: int) -> list[MeasuredStep]:
-    """What the watched calls of this thread measured since the last time, by step.
+def take_finished() -> list[StepScope]:
+    """The finished steps of this thread that were not logged yet."""
+    finished: list[StepScope] = getattr(_thread, "finished", [])
+    _thread.finished = []
+    return finished
+
+
+def measured_steps(finished: list[StepScope], step: int) -> list[MeasuredStep]:
+    """What these watched calls measured, which all belong to one training step, and what was found late.
 
     The sentinel's answer for a step that ran on an accelerator is read one log_step later, so that the
     host never waits for the device.
     """
     waiting: list[tuple[int, StepScope]] = getattr(_thread, "waiting", [])
-    finished: list[StepScope] = getattr(_thread, "finished", [])
-    _thread.finished = []
     for scope in finished:
         scope.number(step)
     _thread.waiting = [(step, s) for s in finished if s.verdict is not None and not s.verdict.on_host()]

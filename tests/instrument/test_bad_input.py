@@ -1,0 +1,216 @@
+"""What a user may do wrong, and what may break inside: a clear message or a quiet skip, and training goes on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.python.framework import op_callbacks
+
+import tb_numstab
+from tb_numstab.analysis.origin import Source
+from tb_numstab.instrument import collector, host, twin
+from tests.instrument.kinds import WIDTH, batch, descend
+
+
+@pytest.fixture(autouse=True)
+def _warnings_anew() -> Iterator[None]:
+    host._warned.clear()
+    tf.summary.experimental.set_step(None)
+    yield
+
+
+def make_step() -> tuple[tf.Variable, Any]:
+    w = tf.Variable(tf.ones([WIDTH]))
+
+    @tf.function
+    def step(x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.square(tf.reduce_sum(x * w, 1)))
+        descend(tape, loss, w)
+        return loss
+
+    return w, step
+
+
+def train(watched: bool, steps: int = 4) -> bytes:
+    """The bits of the weights after some steps."""
+    w, step = make_step()
+    step = tb_numstab.watch(every=2)(step) if watched else step
+    for i in range(steps):
+        step(tf.constant(batch(i)))
+        if watched:
+            tb_numstab.log_step(i)
+    return np.asarray(w).tobytes()
+
+
+def complaints(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [r.getMessage() for r in caplog.records if r.name == "tb_numstab"]
+
+
+# ---- wrong use
+
+
+def test_a_missing_step() -> None:
+    with pytest.raises(ValueError, match=r"log_step needs a step: pass log_step\(step\)"):
+        tb_numstab.log_step()
+
+
+def test_the_step_of_tf_summary_will_do() -> None:
+    tf.summary.experimental.set_step(tf.Variable(7, dtype=tf.int64))
+    assert tb_numstab.log_step().step == 7
+
+
+def test_no_writer_is_said_once_and_health_is_known(caplog: pytest.LogCaptureFixture) -> None:
+    step = tb_numstab.watch(every=1)(make_step()[1])
+    for i in range(3):
+        step(tf.constant(batch(i)))
+        health = tb_numstab.log_step(i)
+    assert health.measured and health.ok
+    (message,) = complaints(caplog)
+    assert "log_step found no default summary writer" in message
+
+
+def test_a_file_in_the_place_of_the_log_folder(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").write_text("")
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    health = tb_numstab.NumericalHealth(str(tmp_path / "file" / "logs"), every=1)
+    model.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0, callbacks=[health])
+    assert health.health is not None and health.health.measured
+    (message,) = complaints(caplog)
+    assert "training goes on" in message or "nothing is logged" in message
+
+
+def test_log_step_inside_a_function() -> None:
+    with pytest.raises(RuntimeError, match="outside any tf.function"):
+        tf.function(lambda: tb_numstab.log_step(0), autograph=False)()
+
+
+def test_not_a_callable() -> None:
+    with pytest.raises(TypeError, match="watch takes the callable that runs one training step; got 3"):
+        tb_numstab.watch(every=1)(3)  # type: ignore[type-var]
+
+
+# ---- unusual data
+
+
+def test_nan_in_the_data_is_called_what_it_is() -> None:
+    step = tb_numstab.watch(every=1)(make_step()[1])
+    x = batch(0)
+    x[0, 0] = np.nan
+    step(tf.constant(x))
+    health = tb_numstab.log_step(0)
+    assert health.origin is not None and health.origin.source is Source.INPUT
+    assert health.findings[0].site.name == "argument_0"
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_every_dtype_and_shape_passes(compiled: bool, caplog: pytest.LogCaptureFixture) -> None:
+    def step(real: Any, empty: Any, whole: Any, name: Any, ragged: Any) -> Any:
+        spectrum = tf.abs(tf.signal.fft(tf.cast(real, tf.complex64)))
+        shaped = tf.reshape(tf.identity(real) * 2.0, whole)  # of unknown rank before and after
+        return (
+            tf.reduce_sum(empty), tf.reduce_max(spectrum), tf.strings.length(name), whole + 1, real > 0,
+            tf.reduce_sum(shaped), ragged * 2.0, tf.sparse.from_dense(real), tf.cast(real, tf.float64),
+            tf.cast(real, tf.bfloat16), tf.quantization.fake_quant_with_min_max_args(real),
+        )  # fmt: skip
+
+    arguments = (
+        tf.constant([1.0, 2.0]), tf.zeros([0, 3]), tf.constant([2, 1]), tf.constant("text"),
+        tf.ragged.constant([[1.0], [], [2.0, 3.0]]),
+    )  # fmt: skip
+    any_shape = [tf.TensorSpec(None, dtype) for dtype in (tf.float32, tf.float32, tf.int32, tf.string)]
+    signature = [*any_shape, tf.RaggedTensorSpec([None, None], tf.float32)]
+    watched = tb_numstab.watch(every=1)(tf.function(step, input_signature=signature) if compiled else step)
+    watched(*arguments)
+    health = tb_numstab.log_step(0)
+    assert health.measured and health.ok
+    assert all("no default summary writer" in message for message in complaints(caplog))
+
+
+# ---- broken insides
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (collector.Collector, "add"),
+        (collector.Collector, "finish"),
+        (twin, "Twin"),
+        (op_callbacks, "add_op_callback"),  # TensorFlow's private hook
+    ],
+)
+def test_training_survives(
+    owner: Any, name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*args: Any, **kwargs: Any) -> Any:
+        raise AttributeError("broken on purpose")
+
+    expected = train(watched=False)
+    monkeypatch.setattr(owner, name, broken)
+    assert train(watched=True) == expected
+    said = [message for message in complaints(caplog) if "no default summary writer" not in message]
+    assert said and all("broken on purpose" in message for message in said)
+    assert all(message.endswith("Training goes on unchanged.") for message in said)
+    assert len(said) == len(set(said))
+
+
+SCRIPT = """
+import sys
+
+class Gone:
+    def find_spec(self, name, path, target=None):
+        if name == {module!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+import tensorflow as tf
+parent, _, leaf = {module!r}.rpartition(".")
+del sys.modules[{module!r}], sys.modules[parent].__dict__[leaf]
+sys.meta_path.insert(0, Gone())
+import keras, numpy, tb_numstab
+
+@tb_numstab.watch(every=1)
+@tf.function
+def step(x):
+    return x + 1.0
+
+with tf.summary.create_file_writer("logs").as_default():
+    step(tf.constant(1.0))
+    health = tb_numstab.log_step(0)
+model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+model.compile("sgd", "mse")
+model.fit(numpy.ones((4, 2)), numpy.ones((4, 1)), verbose=0, callbacks=[tb_numstab.NumericalHealth("logs")])
+print(health.measured, health.ok)
+"""
+
+
+def test_a_tensorflow_without_the_private_module(tmp_path: Path) -> None:
+    script = SCRIPT.format(module="tensorflow.python.eager.polymorphic_function.tracing_compilation")
+    run = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split() == ["False", "True"]
+    said = [line for line in run.stderr.splitlines() if line.startswith("tb_numstab:")]
+    assert len(set(said)) == len(said) == 1, said
+    assert "so nothing is measured" in said[0] and "tracing_compilation" in said[0]
+
+
+def test_a_second_training_in_one_process_starts_with_a_clean_record(tmp_path: Path) -> None:
+    """As when a notebook's cell is run again, with the same writer or without any."""
+    bad = batch(0)
+    bad[0, 0] = np.nan
+    with tf.summary.create_file_writer(str(tmp_path)).as_default():
+        for data, ok in ((bad, False), (batch(0), True)):
+            step = tb_numstab.watch(every=1)(make_step()[1])
+            for i in range(3):
+                step(tf.constant(data))
+                health = tb_numstab.log_step(i)
+            assert health.ok is ok
+    assert len(tb_numstab.load_run(str(tmp_path)).sessions) == 2
