@@ -11,14 +11,17 @@ from tb_numstab.analysis.graph import OpGraph
 from tb_numstab.analysis.headroom import grown
 from tb_numstab.schema.columns import Row
 
+LOST = 0.95
+"""Share of absorbed elements from which an update counts as lost."""
+
 
 @dataclass
 class Memory:
     """State over a session.
 
     Attributes:
-      moved_exp: float64 [N], of each variable update the largest exponent of a change that did move
-        at least one element; NaN while none did.
+      moved_exp: float64 [N], of each variable update the largest exponent of a change that was
+        not lost (see LOST); NaN while all were.
       value_exp: float64 [N], exponent of each updated variable's largest element after its last update.
       masked: float64 [N], share of -Inf among the logits of a Softmax in the last record.
     """
@@ -37,7 +40,7 @@ class Memory:
         """Takes in one record, after the rules have judged it."""
         u = graph.updates
         total, change = Columns.of(table, u.total), Columns.of(table, u.change)
-        moving = total.absorbed < total.operands
+        moving = total.absorbed < LOST * total.operands
         moved = u.slots[moving]
         self.moved_exp[moved] = np.fmax(self.moved_exp[moved], change.max_exp[moving])
         self.value_exp[u.slots] = np.where(np.isnan(total.max_exp), self.value_exp[u.slots], total.max_exp)

@@ -7,12 +7,10 @@ import numpy as np
 from tb_numstab.analysis.columns import Columns, Floats
 from tb_numstab.analysis.finding import Certainty, Fix, Severity
 from tb_numstab.analysis.graph import Mask
+from tb_numstab.analysis.memory import LOST
 from tb_numstab.analysis.ops import Ops
 from tb_numstab.analysis.rules.rule import Rule, Stage
 from tb_numstab.schema.ops import Role
-
-LOST = 0.95
-"""Share of absorbed elements from which an update counts as lost."""
 
 LOW_PRECISION = 11
 """Significand bits of float16; formats up to this lose updates of ordinary size."""
