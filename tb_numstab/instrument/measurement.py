@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from tb_numstab.instrument.collector import Rows
+from tb_numstab.instrument.options import OnNonfinite
 from tb_numstab.schema.ops import OpSite
 
 
@@ -40,3 +41,18 @@ class Measurement:
     def nonfinite(self) -> bool:
         """Whether NaN or Inf was measured anywhere."""
         return bool(self.rows.nonfinite().any())
+
+
+@dataclasses.dataclass(frozen=True)
+class MeasuredStep:
+    """A step's measurements, ready for the log.
+
+    Attributes:
+      number: the training step.
+      measurements: at least one.
+      on_nonfinite: see ``watch``.
+    """
+
+    number: int
+    measurements: list[Measurement]
+    on_nonfinite: OnNonfinite

@@ -5,14 +5,13 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
 import tensorflow as tf
 
 from tb_numstab.instrument.eager import EagerRecorder
 from tb_numstab.instrument.guard import Guard
-from tb_numstab.instrument.measurement import Measurement
+from tb_numstab.instrument.measurement import MeasuredStep
 from tb_numstab.instrument.options import OnNonfinite, Options
 from tb_numstab.instrument.schedule import MAX_RECORDS, make_schedule
 from tb_numstab.instrument.scope import FinalScope, StepScope, SurveyScope, current_scope
@@ -131,21 +130,6 @@ def _watch(function: Any, options: Options) -> Watched:
     if not callable(function):
         raise TypeError(f"watch takes the callable that runs one training step; got {function!r}")
     return Watched(function, Watcher(options))
-
-
-@dataclass(frozen=True)
-class MeasuredStep:
-    """A step's measurements, ready for the log.
-
-    Attributes:
-      number: the training step.
-      measurements: at least one.
-      on_nonfinite: see ``watch``.
-    """
-
-    number: int
-    measurements: list[Measurement]
-    on_nonfinite: OnNonfinite
 
 
 def hand_over(scope: StepScope) -> None:

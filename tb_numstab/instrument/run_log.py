@@ -1,0 +1,132 @@
+"""RunLog: measurements to records, and to a verdict."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import tensorflow as tf
+
+from tb_numstab.analysis.engine import Engine
+from tb_numstab.analysis.finding import Finding, Severity
+from tb_numstab.instrument.console import Console, NonFiniteError
+from tb_numstab.instrument.health import StepHealth
+from tb_numstab.instrument.host import warn_once
+from tb_numstab.instrument.measurement import MeasuredStep, Measurement
+from tb_numstab.instrument.options import OnNonfinite
+from tb_numstab.instrument.slot_table import SlotTable
+from tb_numstab.instrument.writers import Sink
+from tb_numstab.schema.names import new_session, ops_tag, steps_tag
+from tb_numstab.schema.ops import OpSite
+from tb_numstab.schema.record import OpTableChunk, StepRecord, encode_ops, encode_record
+
+FLUSH_SECONDS = 10.0
+"""Longest time a record waits in the writer's buffer; a first bad event never waits."""
+
+
+class RunLog:
+    """One session: its op table, its records, its running analysis."""
+
+    def __init__(self, sink: Sink | None) -> None:
+        """Starts a session; without a sink it only analyses."""
+        self._sink = sink
+        self._session = new_session()
+        self._owners: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._step = -1
+        self._engine = Engine()
+        self._table = SlotTable()
+        self._chunks = self._records = 0
+        self._flushed = time.monotonic()
+        self._measured: int | None = None  # the last step that has a record
+        self._ok = True
+        self._findings: tuple[Finding, ...] = ()
+        self._verdict = self._engine.verdict()
+        self._console = Console()
+
+    def is_over(self, step: int, owners: Sequence[Any]) -> bool:
+        """Whether callables that are all new, at an earlier step, show that another training has begun."""
+        return step < self._step and bool(owners) and not any(owner in self._owners for owner in owners)
+
+    def take_in(self, step: int, owners: Sequence[Any]) -> None:
+        """Notes who logs which step."""
+        self._step = step
+        self._owners.update(owners)
+
+    def write(self, measured: MeasuredStep) -> None:
+        """Analyses the measurements of a step, writes its record and tells what is new.
+
+        Raises:
+          NonFiniteError: the first NaN or Inf was found and ``on_nonfinite`` is "raise".
+        """
+        record = self._record(measured.number, measured.measurements)
+        known = self._engine.origin
+        self._engine.feed(record)
+        origin = self._engine.origin
+        if origin is not None:
+            record = dataclasses.replace(record, first_nonfinite=(origin.step, origin.slot))
+        self._write(steps_tag(self._session), encode_record(record), measured.number)
+        self._records += 1
+        self._measured = measured.number
+        self._findings = tuple(self._engine.findings())
+        self._verdict = self._engine.verdict()
+        was_ok, self._ok = self._ok, all(f.severity is not Severity.ERROR for f in self._findings)
+        self._flush(urgent=(was_ok and not self._ok) or (known is None and origin is not None))
+        self._tell(measured.on_nonfinite, new=known is None)
+
+    def _tell(self, on_nonfinite: OnNonfinite, new: bool) -> None:
+        origin = self._engine.origin
+        nonfinite = [f for f in self._findings if origin is not None and f.slot == origin.slot]
+        if nonfinite and new and on_nonfinite == "raise":
+            raise NonFiniteError(nonfinite[0])
+        self._console.say(f for f in self._findings if on_nonfinite != "ignore" or f not in nonfinite)
+
+    def health(self, step: int) -> StepHealth:
+        """The health after a step."""
+        self._flush(urgent=False)
+        return StepHealth(step, self._measured == step, self._ok, self._findings, self._engine.origin, self._verdict)
+
+    def _record(self, step: int, measurements: Sequence[Measurement]) -> StepRecord:
+        self._add_ops(self._table.extend(measurements), step)
+        slots, rows = self._table.rows(measurements)
+        return StepRecord(
+            session=self._session,
+            step=step,
+            wall_time=time.time(),
+            kind=measurements[0].kind,
+            slots=slots,
+            rows=rows.rows,
+            histogram=rows.quantized(),
+            notes=tuple(sorted({note for m in measurements for note in m.notes})),
+            records_before=self._records,
+        )
+
+    def _add_ops(self, sites: list[OpSite], step: int) -> None:
+        if not sites:
+            return
+        chunk = OpTableChunk(self._session, self._table.size - len(sites), tuple(sites))
+        self._write(ops_tag(self._session, self._chunks), encode_ops(chunk), step)
+        self._engine.extend(sites)
+        self._chunks += 1
+
+    def _write(self, tag: str, data: bytes, step: int) -> None:
+        if self._sink is not None:
+            with _survived():
+                self._sink.write(tag, data, step)
+
+    def _flush(self, urgent: bool) -> None:
+        if self._sink is not None and (urgent or time.monotonic() - self._flushed >= FLUSH_SECONDS):
+            self._flushed = time.monotonic()
+            with _survived():
+                self._sink.flush()
+
+
+@contextmanager
+def _survived() -> Iterator[None]:
+    try:
+        yield
+    except (tf.errors.OpError, OSError) as error:
+        warn_once(f"the log could not be written, training goes on: {error}")

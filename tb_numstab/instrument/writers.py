@@ -1,0 +1,62 @@
+"""Where events go: TensorFlow's two kinds of summary writers."""
+
+from __future__ import annotations
+
+import time
+import weakref
+from typing import Any, Protocol
+
+import tensorflow as tf
+
+from tb_numstab.schema.names import PLUGIN_NAME
+
+
+class Sink(Protocol):
+    """Takes events of one run."""
+
+    def write(self, tag: str, data: bytes, step: int) -> None:
+        """Adds one event: a scalar string tensor under ``tag``."""
+
+    def flush(self) -> None:
+        """Sees to it that readers can see everything written so far."""
+
+
+class SummarySink:
+    """A tf.summary writer of the user's; it lives no longer than they want."""
+
+    def __init__(self, writer: Any) -> None:
+        self._writer = weakref.ref(writer)
+
+    def write(self, tag: str, data: bytes, step: int) -> None:
+        writer = self._writer()
+        if writer is not None:
+            with writer.as_default(), tf.summary.record_if(True):
+                tf.summary.write(tag, tf.constant(data), step=step, metadata=_metadata())
+
+    def flush(self) -> None:
+        writer = self._writer()
+        if writer is not None:
+            writer.flush()
+
+
+class FileSink:
+    """An event file of our own, for graphs and sessions: it needs no eager execution."""
+
+    def __init__(self, log_dir: str) -> None:
+        with tf.Graph().as_default():  # TensorFlow refuses this writer where ops run eagerly
+            self._writer = tf.compat.v1.summary.FileWriter(log_dir)
+
+    def write(self, tag: str, data: bytes, step: int) -> None:
+        event = tf.compat.v1.Event(wall_time=time.time(), step=step)
+        event.summary.value.add(tag=tag, tensor=tf.make_tensor_proto(data), metadata=_metadata())
+        self._writer.add_event(event)
+
+    def flush(self) -> None:
+        self._writer.flush()
+
+
+def _metadata() -> Any:
+    metadata = tf.compat.v1.SummaryMetadata()
+    metadata.plugin_data.plugin_name = PLUGIN_NAME
+    metadata.data_class = 2  # DATA_CLASS_TENSOR of tensorboard's summary.proto, which TensorFlow does not export
+    return metadata
