@@ -85,14 +85,32 @@ def has_symptoms(graph: OpGraph, table: Row) -> bool:
 def intended(graph: OpGraph, table: Row) -> Mask:
     """Slots that hold Inf, or in a literal NaN, on purpose, bool [N].
 
-    Literals; masks of -Inf given as arguments; variables that are not trained and hold Inf, such as
-    the best loss so far.
+    Literals; logits masked with a literal -Inf; masks of -Inf given as arguments; variables that are
+    not trained and hold Inf, such as the best loss so far.
     """
     rows = Columns(table)
     only_inf = ~(rows.nan > 0)
     mask_input = graph.role(Role.INPUT) & only_inf & ~(rows.pos_inf > 0)
     state = graph.role(Role.VARIABLE) & only_inf & ~graph.trainable
-    return graph.role(Role.CONSTANT) | mask_input | state
+    return graph.role(Role.CONSTANT) | mask_input | state | _masked_logits(graph, rows)
+
+
+def _masked_logits(graph: OpGraph, rows: Columns) -> Mask:
+    """Slots that only hand a literal -Inf on to a softmax, bool [N].
+
+    A softmax makes an exact 0 of -Inf; anything else that gets one is to be told where it came from.
+    """
+    nonfinite = (rows.nan > 0) | (rows.inf > 0)
+    only_negative = (rows.neg_inf > 0) & ~(rows.nan > 0) & ~(rows.pos_inf > 0)
+    hands_on = graph.mask("select", "cast", "move", "add", "sub") & only_negative & ~(rows.overflow > 0)
+    hands_on &= ~graph.looped & ~graph.returned  # links of a loop body may not show every source
+    from_literal = graph.role(Role.CONSTANT) & only_negative
+    for slot in (int(s) for s in np.flatnonzero(hands_on)):
+        sources = [i for i in graph.inputs(slot) if nonfinite[i]]
+        from_literal[slot] = bool(sources) and all(from_literal[i] for i in sources)
+    handed_on = from_literal & hands_on
+    softmax = graph.mask("softmax", "log-softmax", "cross-entropy")
+    return handed_on & graph.feeding(softmax, handed_on | softmax)
 
 
 _COMPARED = [INDEX[name] for name in ("size", "nan", "pos_inf", "neg_inf", "zero", "min", "max")]
@@ -116,6 +134,7 @@ class _Search:
         # A variable that another function of the same step has updated before carries on from there.
         leaf = graph.role(Role.INPUT, Role.VARIABLE) & ~inputs.nonfinite
         made = (nan & ~inputs.nan) | (inf & ~inputs.inf) | (rows.overflow > 0)
+        made |= inf & graph.mask("cross-entropy") & ~graph.as_mask(graph.edge_target[self.bad[graph.edge_source]])
         self.handed_on = self._handed_on(rows)
         leaf &= ~graph.as_mask(list(self.handed_on))
         self.candidate: Mask = self.bad & (leaf | made) & ~graph.as_mask(list(self.handed_on))

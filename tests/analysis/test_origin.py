@@ -51,6 +51,39 @@ def test_a_fully_masked_row_began_in_softmax_not_in_its_mask() -> None:
     assert engine.findings()[0].rule == "softmax-all-masked"
 
 
+@pytest.mark.parametrize(("share", "culprit"), [(0.05, "SoftmaxCrossEntropyWithLogits"), (0.0, None)])
+def test_logits_masked_with_inf_are_intended_until_a_label_has_a_share_in_them(
+    share: float, culprit: str | None
+) -> None:
+    def step(trace: Trace, i: int) -> None:
+        logits = data(trace, [[1.0, 2.0, 0.5], [1.0, 0.0, 2.0]])
+        legal = np.array([[True, True, False], [True, True, True]])
+        masked = op(
+            trace, "SelectV2", np.where(legal, logits.array, np.float32(-np.inf)), Node(-1, legal), logits,
+            literal(trace, -np.inf),
+        )  # fmt: skip
+        labels = data(trace, [[1.0 - share, 0.0, share], [0.0, 0.0, 1.0]])
+        log = masked.array - np.log(np.exp(masked.array).sum(1, keepdims=True))
+        loss = -np.where(labels.array > 0, labels.array * log, 0).sum(1).astype(np.float32)
+        returned_mean(trace, op(trace, "SoftmaxCrossEntropyWithLogits", loss, masked, labels))
+
+    engine = judge(step, steps=3)
+    if culprit is None:
+        assert engine.origin is None
+    else:
+        assert origin_of(engine).op_type == culprit
+        assert engine.findings()[0].rule == "cross-entropy-masked-label"
+
+
+def test_a_literal_inf_that_reaches_the_loss_without_a_softmax_is_still_told() -> None:
+    def step(trace: Trace, i: int) -> None:
+        x = data(trace, [1.0, 2.0])
+        chosen = np.array([1.0, -np.inf], np.float32)
+        returned_mean(trace, op(trace, "SelectV2", chosen, Node(-1, x.array > 1), x, literal(trace, -np.inf)))
+
+    assert origin_of(judge(step)).op_type == "SelectV2"
+
+
 def test_nan_in_the_data_is_said_to_be_in_the_data() -> None:
     engine = judge(unary("Relu", lambda x: np.maximum(x, 0), [np.nan, 1.0]))
     assert engine.origin is not None and engine.origin.source is Source.INPUT
