@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 DEPTH = 12
 """Ops a value is followed back; what lies further is taken for a guard."""
 
-POSITIVE = frozenset(("exp", "softplus", "softmax", "sigmoid"))
+POSITIVE = frozenset(("exp", "hyperbolic", "softplus", "softmax", "sigmoid"))
 SIGN_KEEPING = frozenset(("move", "cast", "sqrt", "rsqrt", "sum", "mean", "extremum", "prod", "square", "pow"))
 PASSING = frozenset(("move", "cast", "neg"))
 BOUNDED = frozenset(("select", "softmax", "log-softmax", "sigmoid", "tanh"))

@@ -16,12 +16,14 @@ class Limits:
     Attributes:
       fmt: the format.
       exp_overflow: exp(x) is infinite above this x.
+      hyperbolic_overflow: sinh(x) and cosh(x) are infinite beyond this |x|: they are half of exp(|x|).
       exp_underflow: exp(x) is below the smallest normal number below this x; TensorFlow's CPU kernels
         flush such results to zero.
     """
 
     fmt: FloatFormat
     exp_overflow: float
+    hyperbolic_overflow: float
     exp_underflow: float
 
     @property
@@ -54,4 +56,5 @@ class Limits:
 def limits(dtype: str) -> Limits:
     """The limits of a format by TensorFlow's name; float32's for a format tb-numstab does not know."""
     fmt = FORMATS.get(dtype, FORMATS["float32"])
-    return Limits(fmt, math.log(fmt.max_value), fmt.min_exp * math.log(2))
+    exp_overflow = math.log(fmt.max_value)
+    return Limits(fmt, exp_overflow, exp_overflow + math.log(2), fmt.min_exp * math.log(2))

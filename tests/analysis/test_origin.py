@@ -59,7 +59,7 @@ def test_logits_masked_with_inf_are_intended_until_a_label_has_a_share_in_them(
         logits = data(trace, [[1.0, 2.0, 0.5], [1.0, 0.0, 2.0]])
         legal = np.array([[True, True, False], [True, True, True]])
         masked = op(
-            trace, "SelectV2", np.where(legal, logits.array, np.float32(-np.inf)), Node(-1, legal), logits,
+            trace, "SelectV2", np.where(legal, logits.array, np.float32(-np.inf)), Node(-1, logits.array), logits,
             literal(trace, -np.inf),
         )  # fmt: skip
         labels = data(trace, [[1.0 - share, 0.0, share], [0.0, 0.0, 1.0]])
@@ -79,7 +79,7 @@ def test_a_literal_inf_that_reaches_the_loss_without_a_softmax_is_still_told() -
     def step(trace: Trace, i: int) -> None:
         x = data(trace, [1.0, 2.0])
         chosen = np.array([1.0, -np.inf], np.float32)
-        returned_mean(trace, op(trace, "SelectV2", chosen, Node(-1, x.array > 1), x, literal(trace, -np.inf)))
+        returned_mean(trace, op(trace, "SelectV2", chosen, Node(-1, x.array), x, literal(trace, -np.inf)))
 
     assert origin_of(judge(step)).op_type == "SelectV2"
 

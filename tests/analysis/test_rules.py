@@ -58,6 +58,8 @@ CASES: dict[str, tuple[Step, Step]] = {
     "log1p-domain": (unary("Log1p", np.log1p, [-1.0, 1.0]), unary("Log1p", np.log1p, [-0.9, 1.0])),
     "exp-overflow": (unary("Exp", np.exp, [89.0, 1.0]), unary("Exp", np.exp, [60.0, -200.0])),
     "exp-near-overflow": (unary("Exp", np.exp, [80.0, 1.0]), unary("Exp", np.exp, [60.0, -200.0])),
+    "hyperbolic-overflow": (unary("Cosh", np.cosh, [-89.9, 47.6]), unary("Cosh", np.cosh, [-60.0, 47.6])),
+    "hyperbolic-near-overflow": (unary("Sinh", np.sinh, [-80.0, 1.0]), unary("Sinh", np.sinh, [-60.0, 60.0])),
     "division-by-zero": (
         binary("RealDiv", np.divide, [0.0, 1.0], [0.0, 2.0]),
         binary("DivNoNan", lambda x, y: np.array([0.0, 0.5]), [0.0, 1.0], [0.0, 2.0]),
@@ -192,6 +194,11 @@ CASES: dict[str, tuple[Step, Step]] = {
     "relu-layer-dead": (relu([-1.0, -2.0]), relu([-1.0, 2.0])),
     "mask-may-cover-a-row": (masked_scores(changing=True), masked_scores(changing=False)),
 }
+
+
+def test_the_overflow_of_cosh_is_told_by_the_largest_magnitude() -> None:
+    (finding,) = [f for f in judge(unary("Cosh", np.cosh, [-89.9, 47.6])).findings() if f.severity is Severity.ERROR]
+    assert "magnitude up to 89.9; it overflows float32 beyond 89.42." in finding.summary
 
 
 def findings(step: Step) -> set[str]:

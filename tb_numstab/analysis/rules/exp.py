@@ -16,10 +16,22 @@ def _near_overflow(o: Ops) -> Mask:
     return np.asarray((o.x.max > 0.8 * threshold) & (o.x.max <= threshold))
 
 
+def _hyperbolic_near_overflow(o: Ops) -> Mask:
+    """The largest argument of either sign lies within 20 % of the overflow threshold, ln(2 max)."""
+    threshold = (o.max_exp + 2) * np.log(2)
+    return np.asarray((o.x.magnitude > 0.8 * threshold) & (o.x.magnitude <= threshold))
+
+
 _FIX = Fix(
     "Subtract the maximum first, or use the op that does it.",
     "tf.exp(z) / tf.reduce_sum(tf.exp(z), 1, keepdims=True)",
     "tf.nn.softmax(z)  # tf.reduce_logsumexp(z, 1) for the logarithm of the sum",
+)
+
+_HYPERBOLIC_FIX = Fix(
+    "Take the exponential out of the formula by hand.",
+    "tf.math.log(tf.cosh(x))",
+    "x + tf.math.softplus(-2 * x) - np.log(2)  # or keras.losses.LogCosh()",
 )
 
 RULES = (
@@ -42,6 +54,32 @@ RULES = (
         precondition="the largest argument is above 80 % of ln(max)",
         explain="{op} gets arguments up to {x.max:.4g}; exp overflows {f.name} above {f.exp_overflow:.2f}.",
         fix=_FIX,
+        source="DEBAR (ESEC/FSE 2020)",
+        stage=Stage.STANDING,
+        severity=Severity.WARNING,
+        certainty=Certainty.POSSIBLE,
+    ),
+    Rule(
+        id="hyperbolic-overflow",
+        title="Hyperbolic sine or cosine overflows",
+        families=("hyperbolic",),
+        when=lambda o: o.out.inf > 0,
+        precondition="the magnitude of an argument exceeds ln(2 max) and the result holds Inf",
+        explain="{op} got arguments of magnitude up to {x.magnitude:.4g}; it overflows {f.name} beyond "
+        "{f.hyperbolic_overflow:.2f}.",
+        blame="x.large",
+        fix=_HYPERBOLIC_FIX,
+        source="DEBAR (ESEC/FSE 2020); IEEE 754-2019 7.4",
+    ),
+    Rule(
+        id="hyperbolic-near-overflow",
+        title="Hyperbolic sine or cosine close to overflow",
+        families=("hyperbolic",),
+        when=_hyperbolic_near_overflow,
+        precondition="the largest magnitude of an argument is above 80 % of ln(2 max)",
+        explain="{op} gets arguments of magnitude up to {x.magnitude:.4g}; it overflows {f.name} beyond "
+        "{f.hyperbolic_overflow:.2f}.",
+        fix=_HYPERBOLIC_FIX,
         source="DEBAR (ESEC/FSE 2020)",
         stage=Stage.STANDING,
         severity=Severity.WARNING,
