@@ -123,6 +123,10 @@ CASES: dict[str, tuple[Step, Step]] = {
         unary("Sum", lambda x: x.sum(), np.full(9, 1e38)),
         unary("Sum", lambda x: x.sum(), np.full(9, 1e30)),
     ),
+    "mean-of-nothing": (
+        unary("Mean", lambda x: np.float32(np.nan), []),
+        unary("Mean", lambda x: x.mean(), [0.0]),
+    ),
     "mean-count-overflow": (
         unary("Mean", lambda x: H(np.nan), np.ones(70000), H),
         unary("Mean", lambda x: x.mean(), np.ones(60000), H),

@@ -105,6 +105,20 @@ RULES = (
         Fix(_GROWN, "a * b", "tf.math.log(a) + tf.math.log(b)  # of positive factors: stay in log space"),
     ),
     Rule(
+        id="mean-of-nothing",
+        title="Mean of no elements",
+        families=("mean",),
+        when=lambda o: (o.x.size == 0) & (o.out.nan > 0),
+        precondition="the operand of a Mean has no elements, and the result is NaN",
+        explain="{op} took the mean of {x.size:,.0f} elements, which is 0/0: NaN.",
+        fix=Fix(
+            "Divide the sum by the count with an op that gives 0 for 0/0, or skip such a step.",
+            "tf.reduce_mean(tf.boolean_mask(x, mask))",
+            "tf.math.divide_no_nan(tf.reduce_sum(tf.boolean_mask(x, mask)), tf.reduce_sum(tf.cast(mask, x.dtype)))",
+        ),
+        source="IEEE 754-2019 7.2; pytorch/pytorch#50224",
+    ),
+    Rule(
         id="mean-count-overflow",
         title="Mean of more elements than the format can count",
         families=("mean",),
