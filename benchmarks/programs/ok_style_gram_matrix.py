@@ -26,7 +26,7 @@ def build(seed: int = 0) -> SimpleNamespace:
     )
     style = tf.constant(r.rand(1, 16, 16, 3).astype("float32"))
     image = tf.Variable(np.clip(r.normal(0.5, 0.3, (1, 16, 16, 3)), 0, 1).astype("float32"))
-    optimizer = keras.optimizers.Adam(0.02, beta_1=0.99, epsilon=1e-1)
+    optimizer = keras.optimizers.Adam(0.02, beta_1=0.99)
 
     def gram(features: tf.Tensor) -> tf.Tensor:
         shape = tf.shape(features)

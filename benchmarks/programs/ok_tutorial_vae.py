@@ -1,4 +1,4 @@
-# Source: healthy - the convolutional VAE tutorial in small: exp(log-variance) of scaled inputs, cross-entropy from logits
+# Source: healthy - the convolutional VAE tutorial in small: exp(log-variance), cross-entropy from logits
 from types import SimpleNamespace
 
 import keras

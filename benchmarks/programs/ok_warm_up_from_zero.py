@@ -1,4 +1,4 @@
-# Source: healthy - learning rate 0 for the first ten steps, then a linear warm-up (Transformer recipe): updates of exactly 0
+# Source: healthy - learning rate 0 for the first ten steps, then a linear warm-up: updates of exactly 0
 from types import SimpleNamespace
 
 import keras
