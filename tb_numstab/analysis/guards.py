@@ -24,7 +24,9 @@ DEPTH = 12
 """Ops a value is followed back; what lies further is taken for a guard."""
 
 POSITIVE = frozenset(("exp", "hyperbolic", "softplus", "softmax", "sigmoid"))
-SIGN_KEEPING = frozenset(("move", "cast", "sqrt", "rsqrt", "sum", "mean", "extremum", "prod", "square", "pow"))
+SIGN_KEEPING = frozenset(
+    ("move", "cast", "sqrt", "rsqrt", "sum", "mean", "extremum", "prod", "square", "sum-of-squares", "pow")
+)
 PASSING = frozenset(("move", "cast", "neg"))
 BOUNDED = frozenset(("select", "softmax", "log-softmax", "sigmoid", "tanh"))
 BRANCH = ("mul", "move", "neg", "cast", "add", "sub")
@@ -136,7 +138,9 @@ class Guards:
         if graph.family(slot) in ("move", "cast"):
             return self.squares(int(graph.x[slot]))
         by_itself = graph.family(slot) == "mul" and graph.x[slot] == graph.y[slot]
-        return graph.family(slot) == "square" or graph.sites[slot].op_type == "Abs" or bool(by_itself)
+        return (
+            graph.family(slot) in ("square", "sum-of-squares") or graph.sites[slot].op_type == "Abs" or bool(by_itself)
+        )
 
     def vanishing(self, slot: int, depth: int = DEPTH) -> tuple[int, ...] | None:
         """Whether the value is 0 when everything behind it is 0.

@@ -115,6 +115,10 @@ CASES: dict[str, tuple[Step, Step]] = {
         binary("MatMul", np.matmul, [[1e15, 1.0]], [[1e15], [1.0]]),
     ),
     "square-overflow": (unary("Square", np.square, [1e20, 1.0]), unary("Square", np.square, [1e15, 1.0])),
+    "sum-of-squares-overflow": (
+        unary("L2Loss", lambda x: H((x.astype(np.float32) ** 2).sum() / 2), np.full(8192, 6.0), H),
+        unary("L2Loss", lambda x: H((x.astype(np.float32) ** 2).sum() / 2), np.full(8192, 1.0), H),
+    ),
     "product-overflow": (
         binary("Mul", np.multiply, [1e30, 1.0], [1e30, 1.0]),
         binary("Mul", np.multiply, [1e30, 1.0], [1e-30, 1.0]),

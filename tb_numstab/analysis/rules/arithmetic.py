@@ -93,9 +93,20 @@ RULES = (
         "square-overflow",
         "Square overflows",
         ("square",),
-        "{op} squared values up to {x.top}; above 2^64 a square leaves float32 (here {f.name}, largest "
-        "{f.max_value:.3g}).",
+        "{op} squared values up to {x.top}; the square leaves {f.name} (largest {f.max_value:.3g}).",
         Fix(_GROWN, "tf.square(error)", "tf.keras.losses.huber(y, prediction)  # grows linearly"),
+    ),
+    _overflow(
+        "sum-of-squares-overflow",
+        "Sum of squares overflows",
+        ("sum-of-squares",),
+        "{op} summed the squares of {x.size:,.0f} values up to {x.top}; the sum leaves {f.name} (largest "
+        "{f.max_value:.3g}).",
+        Fix(
+            "Sum the squares of float16 in float32; in float32, bound what makes the values grow.",
+            "tf.nn.l2_loss(w)",
+            "tf.nn.l2_loss(tf.cast(w, tf.float32))",
+        ),
     ),
     _overflow(
         "product-overflow",
@@ -163,7 +174,7 @@ RULES = (
     Rule(
         id="float16-near-overflow",
         title="Results close to the end of float16",
-        families=("matmul", "conv", "sum", "cumsum", "square"),
+        families=("matmul", "conv", "sum", "cumsum", "square", "sum-of-squares"),
         when=_near_top,
         precondition="a product of matrices, sum or square of the forward pass in float16 exceeds 2^14, a quarter of "
         "the largest number",
