@@ -148,6 +148,20 @@ def variance(offset: float, two_pass: bool = False) -> Step:
     return step
 
 
+def rms_norm(largest: float, given_scale: bool = False) -> Step:
+    """Root mean square norm, x / sqrt(mean(x^2)), in float16, or another tensor divided by that norm."""
+
+    def step(trace: Trace, i: int) -> None:
+        x = data(trace, [[1.0, 2.0], [largest, 1.0]], H)
+        square = op(trace, "Square", np.square(x.array), x)
+        mean = op(trace, "Mean", square.array.mean(-1, keepdims=True), square)
+        inverse = op(trace, "Rsqrt", (1 / np.sqrt(mean.array)).astype(H), mean)
+        scaled = data(trace, [[1.0, 1.0], [1.0, 1.0]], H) if given_scale else x
+        returned_mean(trace, op(trace, "Mul", scaled.array * inverse.array, scaled, inverse))
+
+    return step
+
+
 def distance(offset: float) -> Step:
     """sqrt(|a|^2 + |b|^2 - 2ab), in scalars."""
 

@@ -39,6 +39,7 @@ from tests.analysis.steps import (
     guarded_division,
     loop_total,
     probability,
+    rms_norm,
     sgd,
     softmax,
     variance,
@@ -199,6 +200,7 @@ CASES: dict[str, tuple[Step, Step]] = {
         binary("MatMul", np.matmul, [[200.0, 1.0]], [[100.0], [1.0]], H),
         binary("MatMul", np.matmul, [[-200.0, 1.0]], [[100.0], [1.0]], H),
     ),
+    "overflow-swallowed": (rms_norm(500.0), rms_norm(200.0)),
     "relu-layer-dead": (relu([-1.0, -2.0]), relu([-1.0, 2.0])),
     "mask-may-cover-a-row": (masked_scores(changing=True), masked_scores(changing=False)),
 }
@@ -207,6 +209,10 @@ CASES: dict[str, tuple[Step, Step]] = {
 def test_the_overflow_of_cosh_is_told_by_the_largest_magnitude() -> None:
     (finding,) = [f for f in judge(unary("Cosh", np.cosh, [-89.9, 47.6])).findings() if f.severity is Severity.ERROR]
     assert "magnitude up to 89.9; it overflows float32 beyond 89.42." in finding.summary
+
+
+def test_a_weight_of_0_for_what_is_infinitely_far_away_is_no_swallowed_overflow() -> None:
+    assert "overflow-swallowed" not in {f.rule for f in judge(rms_norm(500.0, given_scale=True), 3).findings()}
 
 
 def findings(step: Step) -> set[str]:
