@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from tb_numstab.instrument.health import StepHealth
     from tb_numstab.instrument.keras import NumericalHealth
     from tb_numstab.instrument.logger import log_step
+    from tb_numstab.instrument.session import HealthHook
     from tb_numstab.instrument.watch import watch
     from tb_numstab.report.notebook import load_run
 
 __version__ = "0.1.0"
 
 _WHERE = {
+    "HealthHook": "tb_numstab.instrument.session",
     "NonFiniteError": "tb_numstab.instrument.console",
     "NumericalHealth": "tb_numstab.instrument.keras",
     "StepHealth": "tb_numstab.instrument.health",
@@ -29,7 +31,7 @@ _WHERE = {
     "watch": "tb_numstab.instrument.watch",
 }
 
-__all__ = ["NonFiniteError", "NumericalHealth", "StepHealth", "load_run", "log_step", "watch"]
+__all__ = ["HealthHook", "NonFiniteError", "NumericalHealth", "StepHealth", "load_run", "log_step", "watch"]
 
 
 def __getattr__(name: str) -> Any:

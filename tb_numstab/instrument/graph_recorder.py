@@ -6,14 +6,11 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager import record
-from tensorflow.python.framework import tensor_util
 
 from tb_numstab.instrument.bucket import Bucket
 from tb_numstab.instrument.collector import Collector, Entry, Update
-from tb_numstab.instrument.counters import LAYOUTS, measure
 from tb_numstab.instrument.op_types import (
     ALIASES,
     CALLS,
@@ -22,11 +19,13 @@ from tb_numstab.instrument.op_types import (
     PACKING,
     READS,
     SAFE_RESOURCE_READS,
+    counts_update,
+    delta_of,
     is_measured,
     is_update,
 )
 from tb_numstab.instrument.operands import counts_events
-from tb_numstab.instrument.recorder import Recorder
+from tb_numstab.instrument.recorder import Recorder, constant_site, static_shape
 from tb_numstab.instrument.shadow import is_variable
 from tb_numstab.schema.ops import OpSite, Role
 
@@ -146,9 +145,8 @@ class GraphRecorder(Recorder):
     def _measure(
         self, tensor: Any, site: OpSite, graph: Any, operands: Sequence[Any] = (), update: Update | None = None
     ) -> int:
-        shape = None if tensor.shape.rank is None else tuple(-1 if d is None else d for d in tensor.shape)
         path, looped = self._place(graph)
-        site = dataclasses.replace(site, dtype=tensor.dtype.name, shape=shape, graph=path, looped=looped)
+        site = dataclasses.replace(site, dtype=tensor.dtype.name, shape=static_shape(tensor), graph=path, looped=looped)
         slot = self.add(tensor, site)
         bucket = self._buckets.setdefault(id(graph), Bucket(looped))
         index = bucket.index(tensor)
@@ -176,10 +174,7 @@ class GraphRecorder(Recorder):
     def _add_constant(self, tensor: Any, name: str) -> None:
         if not is_measured(tensor.dtype.name):
             return
-        row, _ = measure(np.asarray(tensor_util.constant_value(tensor)), LAYOUTS[tensor.dtype.name])
-        shape = tuple(tensor.shape.as_list())
-        site = OpSite("Const", name, dtype=tensor.dtype.name, shape=shape, role=Role.CONSTANT, constant=tuple(row))
-        self.add(tensor, site)
+        self.add(tensor, constant_site(tensor, name))
 
     def _add_read(self, handle: Any, tensor: Any, name: str, graph: Any) -> None:
         if not is_measured(tensor.dtype.name):
@@ -202,10 +197,7 @@ class GraphRecorder(Recorder):
         op = graph.get_operation_by_name(name)
         handle = self.note_variable(self._external(inputs[0]))
         self.written.add(handle)
-        names = [a.name for a in op.op_def.input_arg]
-        delta = next(
-            (t for n, t in zip(names, inputs, strict=False) if n in ("grad", "delta", "updates", "value")), None
-        )
+        delta = delta_of(op)
         if delta is None or not is_measured(delta.dtype.name):
             return
         self._resolve(delta)
@@ -221,7 +213,7 @@ class GraphRecorder(Recorder):
             else:
                 # Automatic control dependencies order this read after the update, as created.
                 new = tf.raw_ops.ReadVariableOp(resource=inputs[0], dtype=delta.dtype)
-                operands = (delta,) if "indices" not in names else ()
+                operands = (delta,) if counts_update(op) else ()
         earlier = self._updates.setdefault(handle, [])
         keep = bool(earlier) or self._place(graph)[1]
         slot = self._measure(new, site, graph, operands, Update(handle, keep))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tb_numstab.instrument.counters import LAYOUTS
 
 ALIASES = frozenset(
@@ -48,6 +50,17 @@ SAFE_RESOURCE_READS = frozenset(
 def is_update(op_type: str) -> bool:
     """True for ops that write a variable."""
     return op_type in ASSIGNS or op_type.startswith(("ResourceApply", "ResourceSparseApply", "ResourceScatter"))
+
+
+def delta_of(op: Any) -> Any:
+    """The tensor by which an update op changes its variable, or to which it sets it; None without one."""
+    named = zip((a.name for a in op.op_def.input_arg), op.inputs, strict=False)
+    return next((tensor for name, tensor in named if name in ("grad", "delta", "updates", "value")), None)
+
+
+def counts_update(op: Any) -> bool:
+    """Whether old value, delta and new value of an update op lie side by side."""
+    return op.type != "AssignVariableOp" and all(a.name != "indices" for a in op.op_def.input_arg)
 
 
 def is_measured(dtype_name: str) -> bool:

@@ -11,10 +11,12 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
-from tensorflow.python.framework import op_callbacks, ops
+from tensorflow.python.framework import op_callbacks, ops, tensor_util
 
 from tb_numstab.instrument import stack
+from tb_numstab.instrument.counters import LAYOUTS, measure
 from tb_numstab.instrument.seams import Listener, listening
 from tb_numstab.schema.ops import OpSite, Role
 
@@ -216,3 +218,15 @@ class Recorder(Listener):
                 if handle is not None and isinstance(getattr(variable, "path", None), str):
                     paths[id(handle)] = variable.path
         return paths
+
+
+def static_shape(tensor: Any) -> tuple[int, ...] | None:
+    """A tensor's shape as in OpSite: -1 for an unknown dimension, None for an unknown rank."""
+    return None if tensor.shape.rank is None else tuple(-1 if d is None else d for d in tensor.shape.as_list())
+
+
+def constant_site(tensor: Any, name: str) -> OpSite:
+    """The site of a literal, with its row."""
+    row, _ = measure(np.asarray(tensor_util.constant_value(tensor)), LAYOUTS[tensor.dtype.name])
+    shape = static_shape(tensor)
+    return OpSite("Const", name, dtype=tensor.dtype.name, shape=shape, role=Role.CONSTANT, constant=tuple(row))

@@ -15,7 +15,7 @@ from tb_numstab.analysis.engine import Engine
 from tb_numstab.analysis.finding import Finding, Severity
 from tb_numstab.instrument.console import Console, NonFiniteError
 from tb_numstab.instrument.health import StepHealth
-from tb_numstab.instrument.host import warn_once
+from tb_numstab.instrument.host import step_aside, warn_once
 from tb_numstab.instrument.measurement import MeasuredStep, Measurement
 from tb_numstab.instrument.options import OnNonfinite
 from tb_numstab.instrument.slot_table import SlotTable
@@ -62,8 +62,17 @@ class RunLog:
         Raises:
           NonFiniteError: the first NaN or Inf was found and ``on_nonfinite`` is "raise".
         """
-        record = self._record(measured.number, measured.measurements)
         known = self._engine.origin
+        try:
+            self._judge(measured)
+        except Exception as error:  # noqa: BLE001 - monitoring steps aside, whatever went wrong
+            step_aside("this step is not logged", error)
+            return
+        self._tell(measured.on_nonfinite, new=known is None)
+
+    def _judge(self, measured: MeasuredStep) -> None:
+        record = self._record(measured.number, measured.measurements)
+        had_origin, was_ok = self._engine.origin is not None, self._ok
         self._engine.feed(record)
         origin = self._engine.origin
         if origin is not None:
@@ -73,9 +82,8 @@ class RunLog:
         self._measured = measured.number
         self._findings = tuple(self._engine.findings())
         self._verdict = self._engine.verdict()
-        was_ok, self._ok = self._ok, all(f.severity is not Severity.ERROR for f in self._findings)
-        self._flush(urgent=(was_ok and not self._ok) or (known is None and origin is not None))
-        self._tell(measured.on_nonfinite, new=known is None)
+        self._ok = all(f.severity is not Severity.ERROR for f in self._findings)
+        self.flush(urgent=(was_ok and not self._ok) or (origin is not None and not had_origin))
 
     def _tell(self, on_nonfinite: OnNonfinite, new: bool) -> None:
         origin = self._engine.origin
@@ -86,7 +94,7 @@ class RunLog:
 
     def health(self, step: int) -> StepHealth:
         """The health after a step."""
-        self._flush(urgent=False)
+        self.flush(urgent=False)
         return StepHealth(step, self._measured == step, self._ok, self._findings, self._engine.origin, self._verdict)
 
     def _record(self, step: int, measurements: Sequence[Measurement]) -> StepRecord:
@@ -117,7 +125,8 @@ class RunLog:
             with _survived():
                 self._sink.write(tag, data, step)
 
-    def _flush(self, urgent: bool) -> None:
+    def flush(self, urgent: bool = True) -> None:
+        """Makes everything written so far readable; unless urgent, only when that is some seconds old."""
         if self._sink is not None and (urgent or time.monotonic() - self._flushed >= FLUSH_SECONDS):
             self._flushed = time.monotonic()
             with _survived():

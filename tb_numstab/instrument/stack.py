@@ -43,6 +43,11 @@ def _kind(file: str, function: str) -> _Kind:
     return _Kind.OTHER
 
 
+def is_backpropagation(traceback: Any) -> bool:
+    """Whether an op with this traceback belongs to a gradient."""
+    return any(_kind(f.filename, f.name) is _Kind.GRADIENT for f in traceback)
+
+
 class Spot(NamedTuple):
     """Just enough of the stack to tell one eager op from another.
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from tb_numstab.analysis.engine import Engine
 from tb_numstab.instrument.health import StepHealth
@@ -23,7 +24,7 @@ def stand_in(name: str, missing: Exception) -> Any:
         f"this TensorFlow is not one that tb-numstab knows ({missing}), so nothing is measured: "
         "tb-numstab needs TensorFlow 2.21; see `tb-numstab doctor`. Training goes on unchanged."
     )
-    return {"watch": watch, "log_step": log_step, "NumericalHealth": NumericalHealth}[name]
+    return {f.__name__: f for f in (watch, log_step, NumericalHealth, HealthHook)}[name]
 
 
 def watch(function: Any = None, /, **options: Any) -> Any:
@@ -50,3 +51,17 @@ class NumericalHealth(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
     def attach(self, model: Any) -> Iterator[NumericalHealth]:
         """Does nothing."""
         yield self
+
+
+class HealthHook(tf.compat.v1.train.SessionRunHook):  # type: ignore[misc]  # TensorFlow is untyped
+    """Does nothing."""
+
+    health = None
+
+    def __init__(self, log_dir: str, *args: Any, **options: Any) -> None:
+        super().__init__()
+        Options(*args, **options)
+
+    def run(self, session: Any, fetches: Any, feed_dict: Any = None) -> Any:
+        """``session.run``."""
+        return session.run(fetches, feed_dict)

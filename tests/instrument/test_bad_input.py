@@ -16,7 +16,7 @@ from tensorflow.python.framework import op_callbacks
 
 import tb_numstab
 from tb_numstab.analysis.origin import Source
-from tb_numstab.instrument import collector, host, twin
+from tb_numstab.instrument import collector, host, run_log, twin
 from tests.instrument.kinds import WIDTH, batch, descend
 
 
@@ -145,6 +145,7 @@ def test_every_dtype_and_shape_passes(compiled: bool, caplog: pytest.LogCaptureF
         (collector.Collector, "add"),
         (collector.Collector, "finish"),
         (twin, "Twin"),
+        (run_log, "encode_record"),
         (op_callbacks, "add_op_callback"),  # TensorFlow's private hook
     ],
 )

@@ -12,9 +12,21 @@ import pytest
 import tensorflow as tf
 
 import tb_numstab
-from tests.instrument.kinds import BAD, EVERY, Kind, Watched, Watching, batch, eager, functions, keras_fits, origin_line
+from tests.instrument.kinds import (
+    BAD,
+    EVERY,
+    Kind,
+    Watched,
+    Watching,
+    batch,
+    eager,
+    functions,
+    keras_fits,
+    origin_line,
+    sessions,
+)
 
-KINDS = [*functions.KINDS, *eager.KINDS, *keras_fits.KINDS]
+KINDS = [*functions.KINDS, *eager.KINDS, *keras_fits.KINDS, *sessions.KINDS]
 BAD_STEP: dict[Kind, int] = {keras_fits.four_steps_per_execution: 7}
 """The step that a kind's NaN is found in, where that is not BAD: one call makes batches 4 to 7."""
 if importlib.util.find_spec("tf_keras"):

@@ -6,6 +6,7 @@ begins carries the comment ``# origin``; batch BAD is the one that makes it.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -38,6 +39,14 @@ class Watching:
 
     def attach(self, model: Any) -> None:
         """Called before a loop of ``train_on_batch``."""
+
+    def hooks(self) -> list[Any]:
+        """Hooks for a MonitoredSession."""
+        return []
+
+    def session_run(self, session: Any) -> Callable[..., Any]:
+        """What stands for ``session.run``."""
+        return session.run  # type: ignore[no-any-return]  # TensorFlow is untyped
 
     def finish(self) -> None:
         """The training is over."""
@@ -87,6 +96,19 @@ class Watched(Watching):
     def attach(self, model: Any) -> None:
         self._attached = self.callbacks()[0].attach(model)
         self._attached.__enter__()
+
+    def hooks(self) -> list[Any]:
+        watched = self
+
+        class Hook(tb_numstab.HealthHook):
+            def after_run(self, run_context: Any, run_values: Any) -> None:
+                super().after_run(run_context, run_values)
+                watched._see(self.health)
+
+        return [Hook(str(self.logdir), every=EVERY)]
+
+    def session_run(self, session: Any) -> Callable[..., Any]:
+        return functools.partial(self.hooks()[0].run, session)
 
     def finish(self) -> None:
         if self._attached is not None:
