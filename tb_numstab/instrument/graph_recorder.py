@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.data.ops import iterator_ops
 from tensorflow.python.eager import record
 
 from tb_numstab.instrument.bucket import Bucket
@@ -14,6 +15,7 @@ from tb_numstab.instrument.collector import Collector, Entry, Update
 from tb_numstab.instrument.op_types import (
     ALIASES,
     CALLS,
+    FROM_ITERATOR,
     HOST_CODE,
     LEGACY_RANDOM,
     PACKING,
@@ -44,6 +46,7 @@ class GraphRecorder(Recorder):
         self.written: set[int] = set()  # handles of the variables it updates
         self.arguments: dict[int, int] = {}  # id of a placeholder for an argument -> slot
         self.returned: list[int] = []  # slots of what the function returns, flat; -1 where not measured
+        self._iterators: set[int] = set()  # ids of arguments that a replay can rewind
         self._collect = collect
         self._top: Any = None
         self._buckets: dict[int, Bucket] = {}  # by graph
@@ -67,6 +70,8 @@ class GraphRecorder(Recorder):
         return result
 
     def _add_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        flat = tf.nest.flatten((args, kwargs))
+        self._iterators = {i._iterator_resource._id for i in flat if isinstance(i, iterator_ops.OwnedIterator)}
         where = self.describe("Placeholder", "argument", ())
         for index, tensor in enumerate(tf.nest.flatten((args, kwargs), expand_composites=True)):
             if isinstance(tensor, tf.Variable):
@@ -124,6 +129,11 @@ class GraphRecorder(Recorder):
                 external = self._external(tensor) if tensor.dtype == tf.resource else None
                 if isinstance(external, tf.__internal__.EagerTensor) and not is_variable(external):
                     self.refusal = self.refusal or f"{op_type} changes a captured resource that cannot be copied"
+                elif external is not None and op_type in FROM_ITERATOR and external._id not in self._iterators:
+                    self.refusal = self.refusal or (
+                        "it takes its data from a distributed iterator, which cannot be read twice; "
+                        "give it the data instead, as next(iterator)"
+                    )
 
     def _add_op(self, op_type: str, inputs: Sequence[Any], outputs: Sequence[Any], name: str, graph: Any) -> None:
         measured = [(i, t) for i, t in enumerate(outputs) if is_measured(t.dtype.name)]

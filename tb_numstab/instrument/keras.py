@@ -61,7 +61,8 @@ class NumericalHealth(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
 
     def on_train_begin(self, logs: Any = None) -> None:
         self._close_scope()  # an earlier fit may have ended in an exception
-        self._next_step = int(self.model.optimizer.iterations) if self.model.optimizer is not None else 0
+        optimizer = self.model.optimizer
+        self._next_step = 0 if optimizer is None else int(tf.convert_to_tensor(optimizer.iterations))
         if self._writer is None:
             try:
                 self._writer = tf.summary.create_file_writer(str(self._log_dir))

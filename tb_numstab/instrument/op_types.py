@@ -37,6 +37,10 @@ LEGACY_RANDOM = frozenset(
 )  # fmt: skip
 """Random ops with hidden state in their kernel: two traces of one function draw different numbers."""
 
+FROM_ITERATOR = frozenset(
+    {"IteratorGetNext", "IteratorGetNextSync", "IteratorGetNextAsOptional", "MultiDeviceIteratorGetNextFromShard"}
+)
+
 HOST_CODE = frozenset({"PyFunc", "EagerPyFunc"})
 """The user's own Python inside the step: running it a second time could change training."""
 

@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 import tb_numstab
+from tb_numstab.instrument import host
 from tests.instrument.kinds import (
     BAD,
     EVERY,
@@ -24,11 +25,13 @@ from tests.instrument.kinds import (
     keras_fits,
     origin_line,
     sessions,
+    strategies,
 )
 
-KINDS = [*functions.KINDS, *eager.KINDS, *keras_fits.KINDS, *sessions.KINDS]
+KINDS = [*functions.KINDS, *eager.KINDS, *keras_fits.KINDS, *sessions.KINDS, *strategies.KINDS]
 BAD_STEP: dict[Kind, int] = {keras_fits.four_steps_per_execution: 7}
 """The step that a kind's NaN is found in, where that is not BAD: one call makes batches 4 to 7."""
+NOT_COVERED = {**strategies.NOT_COVERED}
 if importlib.util.find_spec("tf_keras"):
     from tests.instrument.kinds import keras2_fits
 
@@ -49,6 +52,21 @@ def test_the_nan_is_named_and_training_is_untouched(kind: Kind, tmp_path: Path) 
     assert (finding.site.source.file, finding.site.source.line) == origin_line(kind)
     assert origin.step == BAD_STEP.get(kind, BAD)
     assert watched.measured[0] < BAD and BAD - 1 not in watched.measured
+
+
+@pytest.mark.parametrize("kind", NOT_COVERED, ids=lambda kind: kind.__name__)
+def test_what_cannot_be_measured_is_said_and_training_is_untouched(
+    kind: Kind, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    host._warned.clear()
+    watched = Watched(tmp_path)
+    expected = [np.asarray(v).tobytes() for v in kind(Watching())]
+    found = [np.asarray(v).tobytes() for v in kind(watched)]
+
+    assert found == expected
+    messages = [r.getMessage() for r in caplog.records if r.name == "tb_numstab"]
+    assert len(messages) == 1, messages
+    assert NOT_COVERED[kind] in messages[0] and messages[0].endswith("Training goes on unchanged.")
 
 
 def test_the_last_batch_of_a_fit_is_judged(tmp_path: Path) -> None:

@@ -340,31 +340,6 @@ def dataset_iterator(watching: Watching) -> Sequence[Any]:
     return [w]
 
 
-def mirrored(watching: Watching) -> Sequence[Any]:
-    """Two replicas on two logical CPUs."""
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    with strategy.scope():
-        w = tf.Variable(tf.ones([WIDTH]))
-    halves = [[tf.constant(half) for half in np.split(batch(i), 2)] for i in range(16)]
-
-    def replica(x: Any) -> Any:
-        with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
-        gradient = tf.distribute.get_replica_context().all_reduce("sum", tape.gradient(loss, w))
-        w.assign_sub(0.01 * gradient)
-        return loss
-
-    @tf.function
-    def step(x: Any) -> Any:
-        return strategy.reduce("mean", strategy.run(replica, args=(x,)), axis=None)
-
-    def arguments(i: int) -> Sequence[Any]:
-        return [strategy.experimental_distribute_values_from_function(lambda c: halves[i][c.replica_id_in_sync_group])]
-
-    run(watching, step, arguments)
-    return list(w.values)
-
-
 KINDS: tuple[Kind, ...] = (
     tf_function,
     nested,
@@ -385,5 +360,4 @@ KINDS: tuple[Kind, ...] = (
     buffer_used_again,
     variables_as_arguments,
     dataset_iterator,
-    mirrored,
 )
