@@ -43,6 +43,10 @@ class Bucket:
         """Whether it is time to send it."""
         return self.bytes >= BUCKET_BYTES or len(self.tensors) >= BUCKET_TENSORS
 
+    def take(self, other: Bucket) -> None:
+        """Takes over what another one holds."""
+        self.tensors, self.entries = other.tensors, other.entries
+
     def send(self, collect: Callable[[], Collector]) -> None:
         """Adds the op that hands the tensors to the collector of the run, in the current graph."""
         entries, looped = tuple(self.entries), self._looped

@@ -12,6 +12,7 @@ from tensorflow.python.eager import record
 
 from tb_numstab.instrument.bucket import Bucket
 from tb_numstab.instrument.collector import Collector, Entry, Update
+from tb_numstab.instrument.inline import call_inline
 from tb_numstab.instrument.op_types import (
     ALIASES,
     CALLS,
@@ -45,6 +46,7 @@ class GraphRecorder(Recorder):
         self.refusal: str | None = None
         self.written: set[int] = set()  # handles of the variables it updates
         self.arguments: dict[int, int] = {}  # id of a placeholder for an argument -> slot
+        self.compiled = False  # part of it is compiled in training
         self.returned: list[int] = []  # slots of what the function returns, flat; -1 where not measured
         self._iterators: set[int] = set()  # ids of arguments that a replay can rewind
         self._collect = collect
@@ -58,16 +60,21 @@ class GraphRecorder(Recorder):
 
     # ---- the trace
 
-    def trace(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Runs the user's function inside the twin's graph."""
+    def trace(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Runs the user's tf.function inside the twin's graph."""
         self._top = tf.compat.v1.get_default_graph()
         with self.recording(), tf.summary.record_if(False):
             self._add_arguments(args, kwargs)
-            result = function(*args, **kwargs)
+            result = self.call(function, args, kwargs)
         if self.problem is None:
             self.returned = self._mark_returned(result)
             self._send(self._top)
         return result
+
+    def call(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Calls a tf.function inside the trace."""
+        self.compiled |= bool(function._jit_compile)
+        return call_inline(function, args, kwargs)
 
     def _add_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         flat = tf.nest.flatten((args, kwargs))

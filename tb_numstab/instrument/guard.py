@@ -23,7 +23,7 @@ from tb_numstab.instrument.measurement import Measurement
 from tb_numstab.instrument.randomness import host_randomness_kept
 from tb_numstab.instrument.sentinel import Label, Sentinel, nonfinite
 from tb_numstab.instrument.shadow import Handles, Shadow
-from tb_numstab.instrument.twin import CannotShadow, tensor_ids, twin_of
+from tb_numstab.instrument.twin import CannotShadow, Twin, compiled_twin_of, tensor_ids, twin_of
 
 NOT_REPRODUCED = (
     "the step was run again and stayed finite: "
@@ -175,6 +175,8 @@ class Guard:
         before = [m for step, snapshot in passed[:-1] for m in self._measure_step(step, snapshot)]
         step, snapshot = passed[-1]
         measurements = self._measure_step(step, snapshot)
+        if found and not any(m.nonfinite() for m in measurements):
+            measurements = self._measure_compiled(step, snapshot) or measurements
         if step is self._journal.steps[-1] and self._eager.problem is None:
             eager = self._eager.measurement(kind="replay")
             if eager is not None:
@@ -184,17 +186,25 @@ class Guard:
             measurements = [m.noting(NOT_REPRODUCED) for m in measurements]
         return before + measurements
 
-    def _measure_step(self, step: Step, snapshot: Shadow) -> list[Measurement]:
+    def _measure_compiled(self, step: Step, snapshot: Shadow) -> list[Measurement]:
+        """The step as XLA computes it, if that is where it fails."""
+        if not any(twin_of(call.function).compiled for call in step.calls):
+            return []
+        measurements = self._measure_step(step, snapshot, compiled_twin_of)
+        return measurements if any(m.nonfinite() for m in measurements) else []
+
+    def _measure_step(
+        self, step: Step, snapshot: Shadow, twin_for: Callable[[Any], Twin] = twin_of
+    ) -> list[Measurement]:
         measurements, state = [], snapshot.variables()
         for call in step.calls:
             if call.snapshot is not None:
                 state = call.snapshot.variables()
-            measurements += self._measure(call, state, step.number)
+            measurements += self._measure(twin_for(call.function), call, state, step.number)
             call.run(state)
         return measurements
 
-    def _measure(self, call: Call, state: Handles, number: int | None) -> list[Measurement]:
-        twin = twin_of(call.function)
+    def _measure(self, twin: Twin, call: Call, state: Handles, number: int | None) -> list[Measurement]:
         try:
             trace = twin.trace(*call.arguments())
         except CannotShadow:

@@ -17,15 +17,15 @@ from tb_numstab.instrument.eager import EagerRecorder
 from tb_numstab.instrument.graph_recorder import GraphRecorder
 from tb_numstab.instrument.guard import Guard, Verdict
 from tb_numstab.instrument.host import step_aside, warn_once
+from tb_numstab.instrument.inline import call_function
 from tb_numstab.instrument.journal import Step
 from tb_numstab.instrument.measurement import Measurement
 from tb_numstab.instrument.options import OnNonfinite
 from tb_numstab.instrument.randomness import host_randomness_kept
 from tb_numstab.instrument.seams import current_listener
-from tb_numstab.instrument.twin import CannotShadow, Trace, call_inline, tensor_ids, twin_of
+from tb_numstab.instrument.twin import CannotShadow, Trace, tensor_ids, twin_of
 
 _thread = threading.local()
-_call_function = polymorphic_function.Function.__call__
 
 
 class StepScope:
@@ -99,7 +99,7 @@ class StepScope:
     def call(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Calls a tf.function for the step."""
         if self._inside:  # eager code that TensorFlow runs inside a call
-            return _call_function(function, *args, **kwargs)
+            return call_function(function, *args, **kwargs)
         self._inside = True
         try:
             return self._call(function, args, kwargs)
@@ -108,9 +108,9 @@ class StepScope:
 
     def _call(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self._guard is None:
-            return _call_function(function, *args, **kwargs)
+            return call_function(function, *args, **kwargs)
         with self._eager.paused():
-            return self._guard.call(_call_function, function, args, kwargs)
+            return self._guard.call(call_function, function, args, kwargs)
 
 
 class FinalScope(StepScope):
@@ -141,7 +141,7 @@ class SurveyScope(StepScope):
         with self._eager.paused():
             measured = self._measure(function, args, kwargs)
             real_args, real_kwargs = iterators.for_training(args, kwargs)
-            result = _call_function(function, *real_args, **real_kwargs)
+            result = call_function(function, *real_args, **real_kwargs)
         if measured is not None:
             trace, rows = measured
             self.measurements.append(trace.measured(rows, (args, kwargs), tensor_ids(result)))
@@ -175,17 +175,19 @@ def current_scope() -> StepScope | None:
 
 def _install() -> None:
     """Puts the one hook in place: every call of a tf.function comes by here."""
-    if polymorphic_function.Function.__call__ is not _call_function:
+    if polymorphic_function.Function.__call__ is not call_function:
         return
 
-    @functools.wraps(_call_function)
+    @functools.wraps(call_function)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         if tf_context.executing_eagerly():
             scope = current_scope()
             if scope is not None:
                 return scope.call(self, args, kwargs)
-        elif isinstance(current_listener(), GraphRecorder):
-            return call_inline(self, args, kwargs)
-        return _call_function(self, *args, **kwargs)
+        else:
+            recorder = current_listener()
+            if isinstance(recorder, GraphRecorder):
+                return recorder.call(self, args, kwargs)
+        return call_function(self, *args, **kwargs)
 
     polymorphic_function.Function.__call__ = call

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.function.polymorphism import function_cache
-from tensorflow.python.autograph.core import ag_ctx
 from tensorflow.python.eager import record
-from tensorflow.python.eager.polymorphic_function import autograph_util, function_type_utils, tracing_compilation
+from tensorflow.python.eager.polymorphic_function import tracing_compilation
 
 from tb_numstab.instrument.collector import Collector, Rows
+from tb_numstab.instrument.compiled import CompiledRecorder
 from tb_numstab.instrument.graph_recorder import GraphRecorder
 from tb_numstab.instrument.iterators import Arguments
 from tb_numstab.instrument.measurement import Measurement
@@ -27,28 +27,11 @@ from tb_numstab.instrument.op_types import LOOPS
 from tb_numstab.instrument.shadow import Shadow, replaced
 from tb_numstab.schema.ops import OpSite, Role
 
+WITHOUT_XLA = "compiled by XLA in training, measured op by op: XLA may round differently"
+
 
 class CannotShadow(Exception):
     """The function does something that may not happen twice; the message says what."""
-
-
-def call_inline(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Calls a nested tf.function's Python function in the twin's own graph.
-
-    Its ops then share the twin's buckets and each call has its own slots; a function traced before
-    the twin is covered like any other.
-    """
-    bound = function_type_utils.canonicalize_function_inputs(
-        args, kwargs, function._function_type, function._default_values, function._is_pure
-    )
-    python_function, status = function._python_function, ag_ctx.Status.DISABLED
-    if function._autograph:
-        python_function = autograph_util.py_func_from_autograph(
-            python_function, function._experimental_autograph_options
-        )
-        status = ag_ctx.Status.ENABLED
-    with ag_ctx.ControlStatusCtx(status=status, options=function._experimental_autograph_options):
-        return python_function(*bound.args, **bound.kwargs)
 
 
 @dataclasses.dataclass
@@ -66,7 +49,8 @@ class Trace:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of the measurements should know."""
-        return tuple(sorted(self.recorder.notes))
+        uncompiled = [WITHOUT_XLA] if self.recorder.compiled else []
+        return tuple(sorted([*self.recorder.notes, *uncompiled]))
 
     def measured(self, rows: Rows, arguments: Arguments, returned: Sequence[int], kind: str = "survey") -> Measurement:
         """The measurement of one call.
@@ -97,16 +81,19 @@ class Twin:
       usable: the function has a trace that can be measured.
       written: ids of the handles of all variables it updates.
       trained: handles of the trainable ones among them; of all, when none is trainable.
+      compiled: XLA compiles it, or part of it, in training.
       hidden_state: it draws random numbers that a second run cannot draw again.
     """
 
-    def __init__(self, function: Any) -> None:
+    def __init__(self, function: Any, recorder: type[GraphRecorder] = GraphRecorder) -> None:
+        self._recorder = recorder
         self._collector = Collector()
         self._traces: dict[int, Trace] = {}
         self._recorders: dict[int, GraphRecorder] = {}
         self.usable = False
         self.written: set[int] = set()
         self.trained: dict[int, Any] = {}
+        self.compiled = False
         self.hidden_state = False
         self._options = tracing_compilation.TracingOptions(
             python_function=self._traced(function),
@@ -121,17 +108,11 @@ class Twin:
         )
 
     def _traced(self, function: Any) -> Callable[..., Any]:
-        python_function = function._python_function
-        if function._autograph:
-            python_function = autograph_util.py_func_from_autograph(
-                python_function, function._experimental_autograph_options
-            )
-
         @functools.wraps(function._python_function)
         def twin(*args: Any, **kwargs: Any) -> Any:
-            recorder = GraphRecorder(lambda: self._collector)
+            recorder = self._recorder(lambda: self._collector)
             self._recorders[id(tf.compat.v1.get_default_graph())] = recorder
-            return recorder.trace(python_function, args, kwargs)
+            return recorder.trace(function, args, kwargs)
 
         return twin
 
@@ -156,6 +137,7 @@ class Twin:
 
     def _take_note(self, recorder: GraphRecorder) -> None:
         self.usable = True
+        self.compiled |= recorder.compiled
         self.hidden_state |= bool(recorder.notes)
         self.written |= recorder.written
         self.trained |= recorder.written_variables(trainable=True)
@@ -197,6 +179,7 @@ def _went_bad(sites: Sequence[OpSite], rows: Rows) -> bool:
 
 
 _twins: weakref.WeakKeyDictionary[Any, Twin] = weakref.WeakKeyDictionary()
+_compiled_twins: weakref.WeakKeyDictionary[Any, Twin] = weakref.WeakKeyDictionary()
 
 
 def twin_of(function: Any) -> Twin:
@@ -204,6 +187,14 @@ def twin_of(function: Any) -> Twin:
     twin = _twins.get(function)
     if twin is None:
         twin = _twins[function] = Twin(function)
+    return twin
+
+
+def compiled_twin_of(function: Any) -> Twin:
+    """A twin that keeps compiled what XLA compiles."""
+    twin = _compiled_twins.get(function)
+    if twin is None:
+        twin = _compiled_twins[function] = Twin(function, CompiledRecorder)
     return twin
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tests.instrument.kinds import ROWS, WIDTH, Kind, Watching, batch, descend, run
+from tests.instrument.kinds import BAD, ROWS, WIDTH, Kind, Watching, batch, descend, run
 
 
 def tf_function(watching: Watching) -> Sequence[Any]:
@@ -111,6 +111,35 @@ def jit_compiled(watching: Watching) -> Sequence[Any]:
         return loss
 
     run(watching, step)
+    return [w]
+
+
+def angles() -> tuple[Any, Any]:
+    """Two angles, float32 [1]: XLA takes the root of a negative number of the second one only."""
+
+    def root(angle: Any) -> Any:
+        return tf.sqrt(1.0 - tf.sin(angle) * tf.sin(angle) - tf.cos(angle) * tf.cos(angle))
+
+    many = tf.random.stateless_normal([100_000], [1, 2]) * 10
+    finite = tf.math.is_finite(root(many))
+    fails = tf.math.is_nan(tf.function(root, jit_compile=True)(many))
+    return tf.boolean_mask(many, finite & ~fails)[:1], tf.boolean_mask(many, finite & fails)[:1]
+
+
+def jit_only(watching: Watching) -> Sequence[Any]:
+    """XLA multiplies and subtracts in one rounding, and lands below zero where op by op nothing is left."""
+    w = tf.Variable(tf.ones([WIDTH]))
+
+    @tf.function(jit_compile=True)
+    def step(x: Any, angle: Any) -> Any:
+        with tf.GradientTape() as tape:
+            zero = 1.0 - tf.sin(angle) * tf.sin(angle) - tf.cos(angle) * tf.cos(angle)
+            loss = tf.reduce_mean(x * w) + tf.reduce_sum(tf.stop_gradient(tf.sqrt(zero)))  # origin
+        descend(tape, loss, w)
+        return loss
+
+    good, bad = angles()
+    run(watching, step, lambda i: [tf.constant(batch(i)), bad if i == BAD else good])
     return [w]
 
 
@@ -348,6 +377,7 @@ KINDS: tuple[Kind, ...] = (
     reduce_retracing,
     input_signature,
     jit_compiled,
+    jit_only,
     jit_forbidden,
     module,
     accumulation,

@@ -9,7 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tests.instrument.kinds import STEPS, WIDTH, Kind, Watching, batch
+from tests.instrument.kinds import BAD, STEPS, WIDTH, Kind, Watching, batch
+from tests.instrument.kinds.functions import angles
 
 X, Y = np.concatenate([batch(i) for i in range(16)]), np.ones([128, 1], np.float32)
 
@@ -67,6 +68,20 @@ def fit_jit(watching: Watching) -> Sequence[Any]:
         return -y * tf.math.log(p)  # origin
 
     return fit(watching, model_of(loss, jit_compile=True))
+
+
+def fit_jit_only(watching: Watching) -> Sequence[Any]:
+    """Finite op by op, NaN where XLA contracts the arithmetic."""
+
+    def loss(angle: Any, p: Any) -> Any:
+        zero = 1.0 - tf.sin(angle) * tf.sin(angle) - tf.cos(angle) * tf.cos(angle)
+        return p + tf.stop_gradient(tf.sqrt(zero))  # origin
+
+    good, bad = (np.repeat(angle, 8)[:, None] for angle in angles())
+    y = np.concatenate([bad if i == BAD else good for i in range(16)])
+    model = model_of(loss, jit_compile=True)
+    model.fit(X, y, batch_size=8, shuffle=False, verbose=0, callbacks=watching.callbacks())
+    return trained(model)
 
 
 def fit_without_jit(watching: Watching) -> Sequence[Any]:
@@ -153,6 +168,7 @@ KINDS: tuple[Kind, ...] = (
     fit_dataset,
     fit_in_epochs,
     fit_jit,
+    fit_jit_only,
     fit_without_jit,
     fit_auto_jit,
     four_steps_per_execution,
