@@ -11,6 +11,7 @@ from tensorflow.python.data.ops import iterator_ops
 from tensorflow.python.eager import record
 
 from tb_numstab.instrument.bucket import Bucket
+from tb_numstab.instrument.cluster import worker
 from tb_numstab.instrument.collector import Collector, Entry, Update
 from tb_numstab.instrument.inline import call_inline
 from tb_numstab.instrument.op_types import (
@@ -47,6 +48,7 @@ class GraphRecorder(Recorder):
         self.written: set[int] = set()  # handles of the variables it updates
         self.arguments: dict[int, int] = {}  # id of a placeholder for an argument -> slot
         self.compiled = False  # part of it is compiled in training
+        self.shared = False  # it waits for other workers
         self.returned: list[int] = []  # slots of what the function returns, flat; -1 where not measured
         self._iterators: set[int] = set()  # ids of arguments that a replay can rewind
         self._collect = collect
@@ -108,6 +110,7 @@ class GraphRecorder(Recorder):
         if graph is None:
             return  # run eagerly inside init_scope: not part of the step
         self._graphs[graph.name] = graph
+        self.shared |= op_type.startswith("Collective") and worker() != ""
         self._check_repeatable(op_type, inputs)
         if op_type in ALIASES:
             for source, tensor in zip(inputs, outputs, strict=False):

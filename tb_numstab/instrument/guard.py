@@ -69,6 +69,7 @@ class Guard:
         self._found: list[Measurement] = []
         self._replays = 0
         self._alerted = False
+        self._shared = False
         self._off = False
 
     def take_alert(self) -> bool:
@@ -115,6 +116,7 @@ class Guard:
             call.returned = tensor_ids(result)
             self._outputs += tf.nest.flatten(result, expand_composites=True)
             self._trained |= twin.trained
+            self._shared |= twin.shared
         return result
 
     def add_outputs(self, values: Any) -> None:
@@ -127,7 +129,8 @@ class Guard:
         """Asks the sentinel; does not wait for its answer."""
         self._trained |= self._eager.updated
         asked = self._trained if self._journal.full else self._eager.updated
-        outputs = [*self._outputs, *self._eager.results()]
+        # Workers replay together or not at all: they must agree, and all have the same variables.
+        outputs = [] if self._shared else [*self._outputs, *self._eager.results()]
         self._unread = None if self._off else self._ask(outputs, list(asked.values()))
         self._outputs = []
         return self._unread
@@ -169,7 +172,7 @@ class Guard:
 
         def bad(outputs: list[Any], state: Handles) -> bool:
             trained = {key: state[key] for key in self._trained if key in state}
-            return bool(nonfinite(outputs, trained) - known)
+            return bool(nonfinite([] if self._shared else outputs, trained) - known)
 
         passed, found = self._journal.first(bad)
         before = [m for step, snapshot in passed[:-1] for m in self._measure_step(step, snapshot)]

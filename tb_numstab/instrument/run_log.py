@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from tb_numstab.analysis.engine import Engine
 from tb_numstab.analysis.finding import Finding, Severity
+from tb_numstab.instrument.cluster import worker
 from tb_numstab.instrument.console import Console, NonFiniteError
 from tb_numstab.instrument.health import StepHealth
 from tb_numstab.instrument.host import step_aside, warn_once
@@ -102,6 +103,7 @@ class RunLog:
         slots, rows = self._table.rows(measurements)
         return StepRecord(
             session=self._session,
+            worker=worker(),
             step=step,
             wall_time=time.time(),
             kind=measurements[0].kind,
@@ -115,7 +117,7 @@ class RunLog:
     def _add_ops(self, sites: list[OpSite], step: int) -> None:
         if not sites:
             return
-        chunk = OpTableChunk(self._session, self._table.size - len(sites), tuple(sites))
+        chunk = OpTableChunk(self._session, self._table.size - len(sites), tuple(sites), worker())
         self._write(ops_tag(self._session, self._chunks), encode_ops(chunk), step)
         self._engine.extend(sites)
         self._chunks += 1

@@ -82,6 +82,7 @@ class Twin:
       written: ids of the handles of all variables it updates.
       trained: handles of the trainable ones among them; of all, when none is trainable.
       compiled: XLA compiles it, or part of it, in training.
+      shared: it waits for other workers, which must run it too.
       hidden_state: it draws random numbers that a second run cannot draw again.
     """
 
@@ -93,7 +94,7 @@ class Twin:
         self.usable = False
         self.written: set[int] = set()
         self.trained: dict[int, Any] = {}
-        self.compiled = False
+        self.compiled = self.shared = False
         self.hidden_state = False
         self._options = tracing_compilation.TracingOptions(
             python_function=self._traced(function),
@@ -138,6 +139,7 @@ class Twin:
     def _take_note(self, recorder: GraphRecorder) -> None:
         self.usable = True
         self.compiled |= recorder.compiled
+        self.shared |= recorder.shared
         self.hidden_state |= bool(recorder.notes)
         self.written |= recorder.written
         self.trained |= recorder.written_variables(trainable=True)

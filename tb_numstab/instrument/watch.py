@@ -9,6 +9,7 @@ from typing import Any, TypeVar, overload
 
 import tensorflow as tf
 
+from tb_numstab.instrument.cluster import worker
 from tb_numstab.instrument.eager import EagerRecorder
 from tb_numstab.instrument.guard import Guard
 from tb_numstab.instrument.measurement import MeasuredStep
@@ -20,6 +21,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 MAX_UNLOGGED = 64
 """Watched calls that may make up one logged step; earlier ones are dropped."""
+
+EVERY_OF_WORKERS = 50
+"""What "auto" means where several workers train one model."""
 
 _thread = threading.local()
 
@@ -33,7 +37,9 @@ class Watcher:
 
     def __init__(self, options: Options) -> None:
         self._on_nonfinite = options.on_nonfinite
-        self._schedule = make_schedule(options.every, options.max_records)
+        # Workers must measure the same steps, and "auto" goes by each one's own clock.
+        every = EVERY_OF_WORKERS if options.every == "auto" and worker() else options.every
+        self._schedule = make_schedule(every, options.max_records)
         self._eager = EagerRecorder()
         self._guard = Guard(self._eager) if options.replay and options.every != 1 else None
 
