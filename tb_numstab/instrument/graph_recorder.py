@@ -137,13 +137,13 @@ class GraphRecorder(Recorder):
         elif op_type not in SAFE_RESOURCE_READS and op_type not in CALLS:
             for tensor in inputs:
                 external = self._external(tensor) if tensor.dtype == tf.resource else None
-                if isinstance(external, tf.__internal__.EagerTensor) and not is_variable(external):
-                    self.refusal = self.refusal or f"{op_type} changes a captured resource that cannot be copied"
-                elif external is not None and op_type in FROM_ITERATOR and external._id not in self._iterators:
+                if external is not None and op_type in FROM_ITERATOR and external._id not in self._iterators:
                     self.refusal = self.refusal or (
-                        "it takes its data from a distributed iterator, which cannot be read twice; "
-                        "give it the data instead, as next(iterator)"
+                        "it takes its data from an iterator that cannot be read twice, a captured or distributed one; "
+                        "give it the data, or a tf.data iterator, as an argument"
                     )
+                elif isinstance(external, tf.__internal__.EagerTensor) and not is_variable(external):
+                    self.refusal = self.refusal or f"{op_type} changes a captured resource that cannot be copied"
 
     def _add_op(self, op_type: str, inputs: Sequence[Any], outputs: Sequence[Any], name: str, graph: Any) -> None:
         measured = [(i, t) for i, t in enumerate(outputs) if is_measured(t.dtype.name)]

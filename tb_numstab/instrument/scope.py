@@ -47,7 +47,7 @@ class StepScope:
         self._eager = eager
         self._guard = guard
         self._page: Step | None = None
-        self._inside = self._failed = False
+        self._inside = self._failed = self._called = False
         self._stack = ExitStack()
 
     def __enter__(self) -> StepScope:
@@ -100,7 +100,7 @@ class StepScope:
         """Calls a tf.function for the step."""
         if self._inside:  # eager code that TensorFlow runs inside a call
             return call_function(function, *args, **kwargs)
-        self._inside = True
+        self._inside = self._called = True
         try:
             return self._call(function, args, kwargs)
         finally:
@@ -134,6 +134,11 @@ class SurveyScope(StepScope):
 
     def _end(self) -> None:
         measured = self._eager.measurement()
+        if measured is None and not self._called:
+            warn_once(
+                "a watched callable is not measured: it ran no floating-point op of TensorFlow. "
+                "Training goes on unchanged."
+            )
         if measured is not None:
             self.measurements.append(measured)
 

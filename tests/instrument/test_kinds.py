@@ -23,6 +23,7 @@ from tests.instrument.kinds import (
     eager,
     functions,
     keras_fits,
+    not_covered,
     origin_line,
     sessions,
     strategies,
@@ -31,7 +32,6 @@ from tests.instrument.kinds import (
 KINDS = [*functions.KINDS, *eager.KINDS, *keras_fits.KINDS, *sessions.KINDS, *strategies.KINDS]
 BAD_STEP: dict[Kind, int] = {keras_fits.four_steps_per_execution: 7}
 """The step that a kind's NaN is found in, where that is not BAD: one call makes batches 4 to 7."""
-NOT_COVERED = {**strategies.NOT_COVERED}
 if importlib.util.find_spec("tf_keras"):
     from tests.instrument.kinds import keras2_fits
 
@@ -54,7 +54,7 @@ def test_the_nan_is_named_and_training_is_untouched(kind: Kind, tmp_path: Path) 
     assert watched.measured[0] < BAD and BAD - 1 not in watched.measured
 
 
-@pytest.mark.parametrize("kind", NOT_COVERED, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", not_covered.NOT_COVERED, ids=lambda kind: kind.__name__)
 def test_what_cannot_be_measured_is_said_and_training_is_untouched(
     kind: Kind, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -66,7 +66,7 @@ def test_what_cannot_be_measured_is_said_and_training_is_untouched(
     assert found == expected
     messages = [r.getMessage() for r in caplog.records if r.name == "tb_numstab"]
     assert len(messages) == 1, messages
-    assert NOT_COVERED[kind] in messages[0] and messages[0].endswith("Training goes on unchanged.")
+    assert not_covered.NOT_COVERED[kind] in messages[0] and messages[0].endswith("Training goes on unchanged.")
 
 
 def test_the_last_batch_of_a_fit_is_judged(tmp_path: Path) -> None:

@@ -99,9 +99,3 @@ def mirrored_eager(watching: Watching) -> Sequence[Any]:
 
 
 KINDS: tuple[Kind, ...] = (mirrored, mirrored_eager)
-
-NOT_COVERED: dict[Kind, str] = {
-    mirrored_iterator: "it takes its data from a distributed iterator, which cannot be read twice",
-    mirrored_fit: "it takes its data from a distributed iterator, which cannot be read twice",
-}
-"""What is left unmeasured, with what is said about it."""
