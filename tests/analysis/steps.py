@@ -162,6 +162,18 @@ def rms_norm(largest: float, given_scale: bool = False) -> Step:
     return step
 
 
+def time_gaps(start: int, seconds: int) -> Step:
+    """Differences of whole numbers, ``seconds`` apart, that were cast to float32 first."""
+
+    def step(trace: Trace, i: int) -> None:
+        stamps = start + seconds * np.arange(6)
+        cast = op(trace, "Cast", stamps.astype(np.float32), Node(-1, stamps))
+        late, early = (op(trace, "StridedSlice", cast.array[part], cast) for part in (slice(1, None), slice(-1)))
+        returned_mean(trace, op(trace, "Sub", late.array - early.array, late, early))
+
+    return step
+
+
 def distance(offset: float) -> Step:
     """sqrt(|a|^2 + |b|^2 - 2ab), in scalars."""
 

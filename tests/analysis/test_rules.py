@@ -42,6 +42,7 @@ from tests.analysis.steps import (
     rms_norm,
     sgd,
     softmax,
+    time_gaps,
     variance,
     where,
 )
@@ -159,6 +160,8 @@ CASES: dict[str, tuple[Step, Step]] = {
     "gradient-underflow": (gradient_cast(1e-6), gradient_cast(1e-2)),
     "one-pass-variance": (variance(5000.0), variance(5000.0, two_pass=True)),
     "cancelled-before-pole": (distance(20000.0), distance(20.0)),
+    "difference-of-rounded-numbers": (time_gaps(1_700_000_000, 50), time_gaps(1_700_000, 50)),
+    "difference-of-rounded-numbers-possible": (time_gaps(1_700_000_000, 3600), time_gaps(1_700_000_000, 86_400 * 30)),
     "update-lost": (sgd(4000.0, 1e-8, lambda i: 1e3), sgd(4000.0, 1e-8, lambda i: 1e-9)),
     "update-stopped": (
         descent(2040.0, lambda i, w: -1.0, H, trainable=False),

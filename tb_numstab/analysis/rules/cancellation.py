@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tb_numstab.analysis import bounds
-from tb_numstab.analysis.columns import Floats
+from tb_numstab.analysis.columns import Columns, Floats
 from tb_numstab.analysis.finding import Certainty, Fix, Severity
 from tb_numstab.analysis.graph import Mask, OpGraph
 from tb_numstab.analysis.ops import Ops
@@ -41,6 +41,27 @@ def _meaningless(o: Ops) -> Mask:
     return np.asarray(both & (o.out.size > 0) & (lost_bits(o) >= o.precision - SLACK))
 
 
+def _rounded_by_cast(o: Ops) -> Mask:
+    """Bool [N]: casts to a narrower format of numbers so large that its neighbours lie 2 or more apart.
+
+    Integers are not measured: such a Cast has no operand.
+    """
+    graph, out = o.graph, Columns(o.table)
+    precision = graph.precision
+    narrows = (graph.x < 0) | (precision[graph.x] > precision)
+    forward = graph.role(Role.FORWARD)
+    return np.asarray(graph.mask("cast") & forward & narrows & (out.max_exp >= precision))
+
+
+def _of_rounded_numbers(o: Ops) -> Mask:
+    """Both operands are numbers that a Cast has rounded, or parts, averages and extremes of them."""
+    rounded = _rounded_by_cast(o)
+    if not rounded.any():
+        return np.zeros(len(o.slots), bool)
+    handed_on = o.graph.carrying(rounded, o.graph.mask("move", "neg", "clip", "extremum", "mean"))
+    return np.asarray(o.x_among(handed_on) & o.y_among(handed_on))
+
+
 def _denominator_like(graph: OpGraph) -> Mask:
     """Slots that a division, a root or a logarithm depends on in relative terms."""
     return graph.as_mask(graph.y[graph.members("div", "div-no-nan")]) | graph.as_mask(
@@ -61,6 +82,12 @@ def _is_variance(o: Ops) -> Mask:
     averages = graph.carrying(graph.mask("mean", "sum"), pass_on)
     return np.asarray(o.x_among(averages) & o.y_among(graph.carrying(squares, pass_on)))
 
+
+_FROM_A_NEAR_ORIGIN = Fix(
+    "Subtract as integers or in float64, and cast the difference.",
+    "seconds = tf.cast(time, tf.float32)\nseconds[1:] - seconds[:-1]",
+    "tf.cast(time[1:] - time[:-1], tf.float32)",
+)
 
 _TWO_PASS = Fix(
     "Subtract the mean before squaring.",
@@ -95,6 +122,35 @@ RULES = (
         "{f.precision} significant bits; a larger mean leaves rounding error, which can be negative.",
         fix=_TWO_PASS,
         source="Chan, Golub, LeVeque 1983; tensorflow/tensorflow#3290; google/flax#1491",
+        stage=Stage.STANDING,
+        severity=Severity.WARNING,
+        patience=2,
+    ),
+    Rule(
+        id="difference-of-rounded-numbers",
+        title="A difference of numbers too large for the format",
+        families=("sub",),
+        when=lambda o: _of_rounded_numbers(o) & (lost_bits(o) >= o.precision - SLACK) & o.among(o.graph.reaches_result),
+        precondition="both operands come from a Cast of integers (or of a wider format) beyond 2^p (p significant "
+        "bits), and in every element all but 3 bits cancel: what is left is the rounding of the Cast",
+        explain="{op} subtracted numbers up to {x.top} and kept at most {out.top}: a Cast to {f.name} had "
+        "rounded them, which holds whole numbers exactly up to 2^{f.precision} only.",
+        fix=_FROM_A_NEAR_ORIGIN,
+        source="open-mmlab/mmdetection3d#296; facebookresearch/fairo#537",
+        stage=Stage.STANDING,
+        patience=2,
+    ),
+    Rule(
+        id="difference-of-rounded-numbers-possible",
+        title="A difference of numbers too large for the format loses half its digits",
+        families=("sub",),
+        when=lambda o: _of_rounded_numbers(o) & (lost_bits(o) >= o.precision / 2) & o.among(o.graph.reaches_result),
+        precondition="both operands come from a Cast of integers (or of a wider format) beyond 2^p, and in every "
+        "element half the significand or more cancels",
+        explain="{op} subtracted numbers up to {x.top} and kept at most {out.top}: a Cast to {f.name} had "
+        "rounded them, which holds whole numbers exactly up to 2^{f.precision} only.",
+        fix=_FROM_A_NEAR_ORIGIN,
+        source="open-mmlab/mmdetection3d#296; facebookresearch/fairo#537",
         stage=Stage.STANDING,
         severity=Severity.WARNING,
         patience=2,
