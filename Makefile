@@ -27,7 +27,7 @@ help: ## Print this list
 	  "$(VENV)" "$(PYTHON)" "$(TF_PACKAGE)" "$(CHROMIUM)" "$(PORT)"
 
 demo: $(DEMO_STAMP) ## Train the demos, start TensorBoard, print the links (OPEN=0: print the findings and exit)
-	$(BIN)/python -m demo --logdir demo/logs $(if $(PORT),--port $(PORT)) $(if $(filter 0,$(OPEN)),--no-open,--open)
+	$(BIN)/tb-numstab demo --folder demo $(if $(PORT),--port $(PORT)) $(if $(filter 0,$(OPEN)),--no-open,--open)
 
 test: lint types frontend-check pytest ## Run every check and test, browser included
 
@@ -51,7 +51,7 @@ soak: $(DEV_STAMP) ## Train under watch for MINUTES (10); fails if memory grows 
 	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES)
 
 pictures: $(DEV_STAMP) | chromium ## Train the demos and take the documentation's pictures of them
-	$(BIN)/python -m demo --logdir demo/logs --no-open
+	$(BIN)/tb-numstab demo --folder demo --no-open
 	$(BIN)/python -m tests.browser.screenshots demo/logs docs/images
 
 crash: $(DEV_STAMP) ## Kill TRIALS (100) trainings at random points; fails if a log lost what it should tell

@@ -1,11 +1,11 @@
-"""Everything is declared in pyproject.toml; this file adds one build step, the check for the tab's bundle."""
+"""Adds to pyproject.toml what it cannot say: the demos' place in the package, and the check for the tab's bundle."""
 
 import os
 import subprocess
 import warnings
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_namespace_packages, setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
@@ -30,4 +30,8 @@ class BuildWithBundle(build_py):
         super().run()
 
 
-setup(cmdclass={"build_py": BuildWithBundle})
+setup(
+    cmdclass={"build_py": BuildWithBundle},
+    packages=[*find_namespace_packages(include=["tb_numstab*"]), "tb_numstab.demo"],
+    package_dir={"tb_numstab.demo": "demo"},  # `tb-numstab demo` copies them from there
+)

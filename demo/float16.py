@@ -7,8 +7,6 @@ a softmax of Inf is NaN.
 ``underflow``: six tanh layers whose weights start with a standard deviation of 0.01. Each layer makes the
 gradient about twelve times smaller, until it is below the smallest float16. Nothing is NaN: the gradients
 are 0, and the loss stays at log(10). ``loss_scaled`` is the same training with a loss scale, and learns.
-
-Run it alone with ``python -m demo.float16``.
 """
 
 from __future__ import annotations
@@ -19,7 +17,8 @@ import keras
 import tensorflow as tf
 
 import tb_numstab
-from demo import digits
+
+from . import digits
 
 HALF = tf.float16
 
@@ -97,12 +96,8 @@ def underflow(log_dir: str, optimizer: keras.optimizers.Optimizer) -> None:
     train(log_dir, logits_of, [*hidden, readout], optimizer, steps=300)
 
 
-def main(log_dir: str = "demo/logs/float16") -> None:
+def main(log_dir: str) -> None:
     overflow(f"{log_dir}/overflow")
     underflow(f"{log_dir}/underflow", keras.optimizers.Adam(0.01))
     scaled = keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(0.01), initial_scale=2.0**20)
     underflow(f"{log_dir}/loss_scaled", scaled)
-
-
-if __name__ == "__main__":
-    main()

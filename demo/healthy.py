@@ -1,17 +1,15 @@
-"""A healthy classifier: scaled inputs, a loss from logits, the Keras callback. The tab has nothing to say.
-
-Run it alone with ``python -m demo.healthy``.
-"""
+"""A healthy classifier: scaled inputs, a loss from logits, the Keras callback. The tab has nothing to say."""
 
 from __future__ import annotations
 
 import keras
 
 import tb_numstab
-from demo import digits
+
+from . import digits
 
 
-def main(log_dir: str = "demo/logs/healthy") -> None:
+def main(log_dir: str) -> None:
     """Trains with ``model.fit`` and measures every tenth step."""
     keras.utils.set_random_seed(0)
     (images, labels), test = digits.load()
@@ -38,7 +36,3 @@ def main(log_dir: str = "demo/logs/healthy") -> None:
         callbacks=[tb_numstab.NumericalHealth(log_dir, every=10)],
     )
     print(f"healthy: test accuracy {model.evaluate(*test, verbose=0)[1]:.0%}")
-
-
-if __name__ == "__main__":
-    main()

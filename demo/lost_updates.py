@@ -3,8 +3,6 @@
 The weights are kept in bfloat16, which has 8 significant bits. An update smaller than about 1/512 of its
 weight rounds away: w - d is w again. At a small learning rate that happens to nearly every weight at every
 step. The same training with float32 weights, run beside it, learns.
-
-Run it alone with ``python -m demo.lost_updates``.
 """
 
 from __future__ import annotations
@@ -13,7 +11,8 @@ import keras
 import tensorflow as tf
 
 import tb_numstab
-from demo import digits
+
+from . import digits
 
 LEARNING_RATE = 0.002
 
@@ -48,10 +47,6 @@ def train(log_dir: str, dtype: str) -> None:
     print(f"{log_dir}: test accuracy {tf.reduce_mean(tf.cast(hits, tf.float32)):.0%}")
 
 
-def main(log_dir: str = "demo/logs/lost_updates") -> None:
+def main(log_dir: str) -> None:
     train(f"{log_dir}/bfloat16", "bfloat16")
     train(f"{log_dir}/float32", "float32")
-
-
-if __name__ == "__main__":
-    main()

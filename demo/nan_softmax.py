@@ -2,9 +2,8 @@
 
 The softmax is written by hand and even subtracts the maximum, so nothing overflows. But training on raw
 pixels lets the logits drift apart. Once two of them differ by more than 87, the smaller probability
-underflows to exactly 0, its logarithm is -Inf, and 0 * -Inf is NaN.
-
-Run it alone with ``python -m demo.nan_softmax``.
+underflows to exactly 0, its logarithm is -Inf, and 0 * -Inf is NaN. ``tf.nn.log_softmax`` computes the
+logarithm without the probability.
 """
 
 from __future__ import annotations
@@ -13,7 +12,8 @@ import keras
 import tensorflow as tf
 
 import tb_numstab
-from demo import digits
+
+from . import digits
 
 
 def softmax(logits: tf.Tensor) -> tf.Tensor:
@@ -28,7 +28,7 @@ def cross_entropy(labels: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
     return -tf.reduce_mean(tf.reduce_sum(tf.one_hot(labels, 10) * log_p, axis=1))
 
 
-def main(log_dir: str = "demo/logs/nan_softmax") -> None:
+def main(log_dir: str) -> None:
     """Trains in a loop of its own and stops when the loss is not finite.
 
     Every twentieth step is measured. A step in between is measured too when NaN or Inf comes out of it.
@@ -62,7 +62,3 @@ def main(log_dir: str = "demo/logs/nan_softmax") -> None:
             if not tf.math.is_finite(loss):
                 print(f"nan_softmax: the loss is {loss:.3g} at step {step}")
                 break
-
-
-if __name__ == "__main__":
-    main()

@@ -7,8 +7,6 @@
 3. "clipnorm=1.0 in Adam prevents exploding gradients." A plain SGD explodes here within a few steps. The same
    SGD with clipnorm learns, so clipping is a cure. Adam with clipnorm learns too, but Adam divides by the
    gradient's own size and would have survived without it.
-
-Run it alone with ``python -m demo.seed_story``.
 """
 
 from __future__ import annotations
@@ -18,7 +16,8 @@ import numpy as np
 import tensorflow as tf
 
 import tb_numstab
-from demo import digits
+
+from . import digits
 
 
 def multiply(log_dir: str) -> None:
@@ -62,13 +61,9 @@ def regression(log_dir: str, optimizer: keras.optimizers.Optimizer) -> None:
     print(f"{log_dir}: the loss is {fit.history['loss'][-1]:.3g}")
 
 
-def main(log_dir: str = "demo/logs/seed_story") -> None:
+def main(log_dir: str) -> None:
     multiply(f"{log_dir}/multiply")
     activations(f"{log_dir}/sigmoid")
     regression(f"{log_dir}/sgd", keras.optimizers.SGD(0.01))
     regression(f"{log_dir}/sgd_clipnorm", keras.optimizers.SGD(0.01, clipnorm=1.0))
     regression(f"{log_dir}/adam_clipnorm", keras.optimizers.Adam(0.001, clipnorm=1.0))
-
-
-if __name__ == "__main__":
-    main()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import os
 import subprocess
 import sys
+from importlib import util
 from pathlib import Path
 
 import pytest
 
 from tb_numstab.analysis.engine import Analysis, analyse
 from tb_numstab.analysis.finding import Status
+from tb_numstab.cli.main import main
 from tb_numstab.store.event_files import read_runs
 
 ROOT = Path(__file__).parent.parent
@@ -94,17 +97,53 @@ def test_the_product_of_the_seed_story_is_a_wide_gap_without_harm(trained: Train
     assert (found.gap, found.effect) == (199, "none")
 
 
+# ---- tb-numstab demo --------------------------------------------------------------------------
+
+
+def demo(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "import sys; from tb_numstab.cli.main import main; sys.exit(main())", "demo"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run([*command, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
+
+
 def test_the_command_prints_verdict_line_and_link(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "demo", "nan_softmax", "--no-open", "--logdir", str(tmp_path)]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    run = demo("nan_softmax", "--no-open", cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     assert "nan_softmax: BROKEN." in run.stdout
-    assert f"demo/nan_softmax.py:{line_of('nan_softmax', '# BUG')}:" in run.stdout
+    assert f"numstab_demo/nan_softmax.py:{line_of('nan_softmax', '# BUG')}:" in run.stdout
     assert "http://localhost:6006/#numstab&p.numstab.run=nan_softmax&p.numstab.step=" in run.stdout
+    programs = {path.name: path.read_text() for path in (tmp_path / "numstab_demo").glob("*.py")}
+    assert programs == {path.name: path.read_text() for path in DEMOS.glob("*.py")}
+
+
+def test_a_program_that_was_changed_is_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    mine = tmp_path / "mine" / "healthy.py"
+    mine.write_text("from . import digits\n\ndef main(log_dir):\n    print(digits.HELD_OUT, 'of mine', log_dir)\n")
+    run = demo("healthy", "--no-open", "--folder", "mine", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert "325 of mine mine/logs/healthy" in run.stdout
 
 
 def test_the_command_knows_its_demos(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "demo", "no_such_demo", "--no-open", "--logdir", str(tmp_path)]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert run.returncode == 2
+    run = demo("no_such_demo", "--no-open", cwd=tmp_path)
+    assert (run.returncode, run.stdout) == (2, "")
     assert "no demo is called no_such_demo; there are healthy, nan_softmax" in run.stderr
+    assert not [*tmp_path.iterdir()]
+
+
+def test_the_command_says_what_is_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(util, "find_spec", lambda name: None)
+    assert main(["demo", "--folder", str(tmp_path / "trial")]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == "tb-numstab: the demos need tensorflow and scikit-learn: pip install tensorflow scikit-learn\n"
+
+
+def test_programs_that_cannot_be_copied(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    run = demo("healthy", "--no-open", "--folder", "file/below", cwd=tmp_path)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert "the programs could not be copied to" in run.stderr.splitlines()[-1]

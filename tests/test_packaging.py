@@ -102,6 +102,7 @@ def test_wheel_is_whole(wheel: Path) -> None:
         "tb_numstab/schema/numstab.proto",
         "tb_numstab/schema/numstab_pb2.py",
         "tb_numstab/schema/numstab_pb2.pyi",
+        *(f"tb_numstab/demo/{path.name}" for path in (ROOT / "demo").glob("*.py")),
     } <= names
     assert {name.partition("/")[0] for name in names} == {"tb_numstab", wheel.name.rpartition("-py3")[0] + ".dist-info"}
     assert dict(declared["tensorboard_plugins"]) == {"numstab": "tb_numstab.plugin.loader:Loader"}
@@ -123,7 +124,7 @@ def test_wheel_does_not_choose_a_tensorflow(wheel: Path) -> None:
 def test_sdist_holds_the_sources_of_the_bundle(sdist: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {"frontend/package.json", "tests/test_packaging.py", "demo/__main__.py", "LICENSE", "Makefile"} <= names
+    assert {"frontend/package.json", "tests/test_packaging.py", "demo/nan_softmax.py", "LICENSE", "Makefile"} <= names
     assert not any("node_modules" in name for name in names)
 
 
@@ -155,6 +156,21 @@ def test_command_line_starts_without_tensorflow(installation: Path, tmp_path: Pa
     helped = run(installation / "bin" / "tb-numstab", "--help", cwd=tmp_path)
     assert helped.returncode == 0, helped.stderr
     assert "usage: tb-numstab" in helped.stdout
+
+
+def test_the_hook_says_that_it_needs_tensorflow(installation: Path, tmp_path: Path) -> None:
+    for name in ("watch", "log_step", "NumericalHealth", "HealthHook"):
+        said = run(installation / "bin" / "python", "-c", f"from tb_numstab import {name}", cwd=tmp_path)
+        assert said.returncode == 1
+        assert said.stderr.splitlines()[-1].startswith(
+            f"ModuleNotFoundError: tb_numstab.{name} needs TensorFlow 2.21 or newer with Keras 3: pip install tensorflow"
+        )
+
+
+def test_the_demo_says_that_it_needs_tensorflow(installation: Path, tmp_path: Path) -> None:
+    said = run(installation / "bin" / "tb-numstab", "demo", cwd=tmp_path)
+    assert (said.returncode, said.stdout) == (2, "")
+    assert said.stderr.startswith("tb-numstab: the demos need tensorflow")
 
 
 def test_doctor_without_tensorflow(installation: Path, tmp_path: Path) -> None:

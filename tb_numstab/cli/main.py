@@ -9,10 +9,10 @@ import sys
 from collections.abc import Sequence
 from importlib import metadata
 
-from tb_numstab.cli import check, doctor, report
+from tb_numstab.cli import check, demo, doctor, report
 from tb_numstab.cli.errors import CliError
 
-_COMMANDS = (check, report, doctor)
+_COMMANDS = (check, report, demo, doctor)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
