@@ -10,6 +10,7 @@ from tb_numstab.analysis.finding import Finding, Severity, Status, Verdict
 from tb_numstab.analysis.graph import OpGraph
 from tb_numstab.analysis.headroom import Headroom, grown
 from tb_numstab.analysis.interactions import Interaction, interactions
+from tb_numstab.analysis.merge import foreseen, merged
 from tb_numstab.analysis.narrate import counted, place
 from tb_numstab.analysis.origin import Origin, Source, find_origin, has_symptoms
 from tb_numstab.analysis.origin_finding import origin_finding, recorded_origin_finding
@@ -86,9 +87,9 @@ class Engine:
     def findings(self) -> list[Finding]:
         """Every finding, the most harmful first."""
         found = self._standing.findings(self.graph)
-        if self._origin_finding is not None:
-            found.append(self._origin_finding)
-        return sorted(found, key=lambda f: (_RANK[f.severity], f is not self._origin_finding, f.first_step, f.slot))
+        origin = self._origin_finding and foreseen(self._origin_finding, found)
+        found = merged(self.graph, [*found, origin] if origin else found)
+        return sorted(found, key=lambda f: (_RANK[f.severity], f is not origin, f.first_step, f.slot))
 
     def verdict(self) -> Verdict:
         """The session in one sentence."""

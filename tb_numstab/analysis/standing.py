@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from tb_numstab.analysis.finding import Finding, Severity
+from tb_numstab.analysis.finding import Finding
 from tb_numstab.analysis.forecast import Forecast, History, forecast
 from tb_numstab.analysis.graph import OpGraph, Slots
 from tb_numstab.analysis.memory import Memory
@@ -106,39 +106,17 @@ class Standing:
             seen.last, seen.count, seen.text, seen.numbers, seen.forecast = step, seen.count + 1, text, numbers, ahead
 
     def findings(self, graph: OpGraph) -> list[Finding]:
-        """One finding per rule and cause: about the slot that showed it first, the most upstream one.
-
-        Of warnings about one source line only the most specific one is given.
-        """
+        """One finding per rule and cause: about the slot that showed it first, the most upstream one."""
         found: dict[tuple[str, object], Finding] = {}
         for (rule_id, slot), seen in sorted(self._seen.items(), key=lambda item: (item[1].first, item[0][1])):
             rule, site = _RULES[rule_id], graph.sites[slot]
             key = (rule_id, None if rule.once else site.source or slot)
             if key not in found:
                 found[key] = _finding(rule, graph, slot, seen)
-        errors = [f for f in found.values() if f.severity is Severity.ERROR]
-        return errors + _one_per_line([f for f in found.values() if f.severity is not Severity.ERROR])
+        return list(found.values())
 
 
 _RULES = {rule.id: rule for rule in STANDING}
-_SPECIFIC = {rule.id: rank for rank, rule in enumerate(STANDING)}
-
-
-def _one_per_line(warnings: list[Finding]) -> list[Finding]:
-    """Merges warnings about one source line; the first of them in the order of the rules speaks for all."""
-    lines: dict[object, list[Finding]] = {}
-    for finding in sorted(warnings, key=lambda f: _SPECIFIC[f.rule]):
-        lines.setdefault(finding.site.source or finding.slot, []).append(finding)
-    return [
-        replace(
-            same[0],
-            first_step=min(f.first_step for f in same),
-            last_step=max(f.last_step for f in same),
-            count=max(f.count for f in same),
-            forecast=next((f.forecast for f in same if f.forecast), ""),
-        )
-        for same in lines.values()
-    ]
 
 
 def _finding(rule: Rule, graph: OpGraph, slot: int, seen: _Sighting) -> Finding:

@@ -166,7 +166,7 @@ def time_gaps(start: int, seconds: int) -> Step:
     """Differences of whole numbers, ``seconds`` apart, that were cast to float32 first."""
 
     def step(trace: Trace, i: int) -> None:
-        stamps = start + seconds * np.arange(6)
+        stamps = start + seconds * np.arange(6.0)  # as the trace measures whole numbers
         cast = op(trace, "Cast", stamps.astype(np.float32), Node(-1, stamps))
         late, early = (op(trace, "StridedSlice", cast.array[part], cast) for part in (slice(1, None), slice(-1)))
         returned_mean(trace, op(trace, "Sub", late.array - early.array, late, early))

@@ -27,7 +27,8 @@ def test_the_broken_run_tells_op_line_and_cause(broken: Subject) -> None:
     assert (worst["op"]["op_type"], worst["first_step"], worst["severity"]) == ("Log", 57, "error")
     assert worst["op"]["source"]["line"] == 38
     assert "tf.math.log(p)" in worst["op"]["source"]["text"]
-    assert worst["why"][-1]["op"]["op_type"] == "Softmax"
+    assert worst["why"][-2]["op"]["op_type"] == "Softmax"
+    assert worst["why"][-1]["text"].startswith("since step")
     assert worst["fix"]["text"]
 
 

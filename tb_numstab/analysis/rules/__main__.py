@@ -37,7 +37,7 @@ STAGES = {
     Stage.STANDING: (
         "Harm without NaN, and hazards",
         "Asked about every op in every record. One finding per source line; of several warnings about a line only the "
-        "most specific one is given.",
+        "most specific one is given, of several hazards on one chain of ops only the last.",
     ),
     Stage.TREND: (
         "What is coming",

@@ -1,0 +1,47 @@
+"""One finding per cause: of a line, of a chain of ops."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tests.analysis.hazards import differentiated
+from tests.analysis.programs import data, judge, op, returned_mean
+from tests.support.numpy_trace import Node, Trace
+
+
+def norm(trace: Trace, line: int) -> tuple[Node, Node]:
+    """Data and its norm, a root that a gradient is taken through."""
+    x = data(trace, [[3.0, 4.0], [1.0, 0.5]])
+    square = op(trace, "Square", np.square(x.array), x, line=line)
+    total = op(trace, "Sum", square.array.sum(-1, keepdims=True), square, line=line)
+    return x, differentiated(trace, op(trace, "Sqrt", np.sqrt(total.array), total, line=line))
+
+
+def test_of_hazards_on_one_chain_the_last_speaks() -> None:
+    def step(trace: Trace, i: int) -> None:
+        (x, root), (_, other) = norm(trace, line=3), norm(trace, line=4)
+        product = op(trace, "Mul", root.array * other.array, root, other)
+        returned_mean(trace, op(trace, "RealDiv", x.array / product.array, x, product, line=6))
+
+    (warning,) = judge(step).findings()
+    assert (warning.rule, warning.site.op_type) == ("denominator-may-vanish", "RealDiv")
+
+
+def test_hazards_that_do_not_feed_each_other_both_speak() -> None:
+    def step(trace: Trace, i: int) -> None:
+        for line in (3, 4):
+            returned_mean(trace, norm(trace, line)[1])
+
+    assert [f.rule for f in judge(step).findings()] == ["root-of-zero-possible"] * 2
+
+
+def test_an_error_speaks_for_the_warnings_about_its_line_and_tells_since_when_they_stood() -> None:
+    def step(trace: Trace, i: int) -> None:
+        x = data(trace, [89.0 if i == 3 else 80.0])
+        returned_mean(trace, op(trace, "Exp", np.exp(x.array), x, line=3))
+        returned_mean(trace, norm(trace, line=6)[1])
+
+    before, after = judge(step, steps=3).findings(), judge(step, steps=4).findings()
+    assert [f.rule for f in before] == ["exp-near-overflow", "root-of-zero-possible"]
+    assert [f.rule for f in after] == ["exp-overflow", "root-of-zero-possible"]
+    assert after[0].why[-1].text.startswith("since step 0 a warning: Exp gets arguments up to 80")
