@@ -13,9 +13,14 @@ from tb_numstab.analysis.interactions import Interaction, interactions
 from tb_numstab.analysis.merge import foreseen, merged
 from tb_numstab.analysis.narrate import counted, place
 from tb_numstab.analysis.origin import Origin, Source, find_origin, has_symptoms
-from tb_numstab.analysis.origin_finding import origin_finding, recorded_origin_finding
+from tb_numstab.analysis.origin_finding import (
+    origin_finding,
+    recorded_origin_finding,
+    unknown_origin_finding,
+)
 from tb_numstab.analysis.standing import Standing
 from tb_numstab.schema.columns import Row
+from tb_numstab.schema.names import NOT_REPRODUCED
 from tb_numstab.schema.ops import OpSite
 from tb_numstab.schema.record import StepRecord
 from tb_numstab.store.run_data import Session
@@ -32,6 +37,7 @@ class Engine:
         self._sites: list[OpSite] = []
         self._graph: OpGraph | None = None
         self._origin_finding: Finding | None = None
+        self._unknown: Finding | None = None  # about a bad step that stayed finite when it was measured
         self._standing = Standing()
         self._clean: tuple[int, Row] | None = None  # step and table of the last record without symptoms
         self._step = 0
@@ -60,9 +66,12 @@ class Engine:
         if has_symptoms(graph, table):
             # Once something is NaN, everything else in the record is its consequence.
             self._take_bad_step(graph, table, record)
-        else:
-            self._standing.feed(graph, table, record.step)
-            self._clean = record.step, table
+            return
+        if NOT_REPRODUCED in record.notes:
+            again = self._unknown and replace(self._unknown, last_step=record.step, count=self._unknown.count + 1)
+            self._unknown = again or unknown_origin_finding(graph, record.step)
+        self._standing.feed(graph, table, record.step)
+        self._clean = record.step, table
 
     def _take_bad_step(self, graph: OpGraph, table: Row, record: StepRecord) -> None:
         """Finds the session's origin; of a step after it only the count is kept."""
@@ -84,10 +93,25 @@ class Engine:
             found = replace(found, last_step=known.last_step, count=known.count + 1)
         self._origin_finding = found
 
+    def _headline(self) -> Finding | None:
+        """The finding about the first NaN or Inf.
+
+        A variable that is NaN after a step whose origin is unknown went bad in that step.
+        """
+        known, unknown = self._origin_finding, self._unknown
+        if unknown is None or known is None:
+            return known or unknown
+        if self.origin is None or self.origin.source is not Source.VARIABLE:
+            return known
+        return replace(
+            unknown, slot=known.slot, site=known.site, why=known.why, last_step=known.last_step, count=1 + known.count
+        )
+
     def findings(self) -> list[Finding]:
         """Every finding, the most harmful first."""
         found = self._standing.findings(self.graph)
-        origin = self._origin_finding and foreseen(self._origin_finding, found)
+        origin = self._headline()
+        origin = origin and foreseen(origin, found)
         found = merged(self.graph, [*found, origin] if origin else found)
         return sorted(found, key=lambda f: (_RANK[f.severity], f is not origin, f.first_step, f.slot))
 

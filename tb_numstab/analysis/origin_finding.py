@@ -15,7 +15,7 @@ from tb_numstab.analysis.narrate import called, chain_hops, place
 from tb_numstab.analysis.ops import Ops
 from tb_numstab.analysis.origin import Origin, Source
 from tb_numstab.analysis.rules import ORIGIN
-from tb_numstab.analysis.rules.generic import NONFINITE_INPUT, NONFINITE_VARIABLE
+from tb_numstab.analysis.rules.generic import NONFINITE_INPUT, NONFINITE_VARIABLE, NOT_REPRODUCED
 from tb_numstab.analysis.rules.rule import Rule
 from tb_numstab.analysis.rules.where_trap import WHERE_TRAP
 from tb_numstab.schema.columns import Row
@@ -78,6 +78,20 @@ def recorded_origin_finding(graph: OpGraph, origin: Origin, seen: int) -> Findin
     text = f"{called(site)} at {place(site)} gave the first NaN or Inf; this log has no record of step {origin.step}."
     why = (Hop(origin.slot, seen, text),)
     return _finding(graph, origin, rule.id, rule.title, text, rule.fix, why, {})
+
+
+def unknown_origin_finding(graph: OpGraph, step: int) -> Finding | None:
+    """The finding about a step that ended with NaN or Inf, but not when it was run again to be measured.
+
+    It is about the first result, such as the loss; None when the op table holds no result and no update.
+    """
+    results = np.flatnonzero(graph.returned), np.flatnonzero(graph.role(Role.UPDATE))
+    slot = next((int(slots[0]) for slots in results if len(slots)), None)
+    if slot is None:
+        return None
+    origin = Origin(step, slot, Source.OP, (slot,), (slot,))
+    rule = NOT_REPRODUCED
+    return _finding(graph, origin, rule.id, rule.title, rule.explain, rule.fix, (), {})
 
 
 def _finding(

@@ -24,12 +24,7 @@ from tb_numstab.instrument.randomness import host_randomness_kept
 from tb_numstab.instrument.sentinel import Label, Sentinel, nonfinite
 from tb_numstab.instrument.shadow import Handles, Shadow
 from tb_numstab.instrument.twin import CannotShadow, Twin, compiled_twin_of, tensor_ids, twin_of
-
-NOT_REPRODUCED = (
-    "the step was run again and stayed finite: "
-    "what it draws, how it is compiled, or the state it started from differs in the measured run"
-)
-
+from tb_numstab.schema.names import NOT_REPRODUCED
 
 MAX_REPLAYS = 100
 """Bad steps of a run that are measured again: the first ones tell the story."""

@@ -10,6 +10,12 @@ PLUGIN_NAME = "numstab"
 SCHEMA_VERSION = 1
 """Version of the stored messages. A reader skips, with a message, what is newer than it knows."""
 
+NOT_REPRODUCED = (
+    "the step was run again and stayed finite: "
+    "what it draws, how it is compiled, or the state it started from differs in the measured run"
+)
+"""Note in the record of a replay: the step ended with NaN or Inf in training, but not when it was measured."""
+
 _TAG = re.compile(r"numstab/(?P<session>[A-Za-z0-9_.-]{1,80})/(?:(?P<steps>steps)|ops/(?P<chunk>0|[1-9][0-9]{0,5}))")
 
 

@@ -265,6 +265,16 @@ def bad_variable(value: float) -> Step:
     return step
 
 
+def replayed(*notes: str) -> Step:
+    """A step that is finite where it was measured, with these notes in its third record."""
+
+    def step(trace: Trace, i: int) -> None:
+        trace.notes = notes if i == 2 else ()
+        returned_mean(trace, data(trace, [1.0, 2.0]))
+
+    return step
+
+
 def cumulative(dtype: Any) -> Step:
     return unary("Cumsum", lambda x: np.minimum(np.cumsum(x.astype(np.float32)), 2048.0 if dtype is H else np.inf),
                  np.ones(3000), dtype)  # fmt: skip

@@ -12,8 +12,9 @@ import pytest
 
 from tb_numstab.analysis.engine import Engine, analyse
 from tb_numstab.analysis.finding import Severity, Status
+from tb_numstab.schema.names import NOT_REPRODUCED
 from tb_numstab.store.event_files import read_runs
-from tests.analysis.programs import data, judge, op, returned_mean, unary
+from tests.analysis.programs import data, judge, op, returned_mean, unary, variable
 from tests.support.numpy_trace import Trace
 from tests.support.runs import SCENARIOS, SyntheticRun, make_run
 from tests.support.synthetic import scaled_run
@@ -134,6 +135,33 @@ def test_a_value_that_heals_is_told_once_and_the_watch_goes_on() -> None:
     engine = judge(step, steps=10)
     (finding,) = engine.findings()
     assert (finding.first_step, finding.last_step, finding.count) == (3, 3, 1)
+
+
+def train_w(trace: Trace, w: float, i: int) -> None:
+    """One step of a training that draws from a hidden state: measured again, step 2 stays finite."""
+    trace.notes = (NOT_REPRODUCED,) if i == 2 else ()
+    returned_mean(trace, op(trace, "Relu", np.full(2, w, np.float32), variable(trace, [w, w])))
+
+
+def test_a_bad_step_that_could_not_be_measured_again_is_no_healthy_run() -> None:
+    verdict = judge(lambda trace, i: train_w(trace, 1.0, i), steps=4).verdict()
+    assert (verdict.status, verdict.step) == (Status.BROKEN, 2)
+    assert "its origin is unknown" in verdict.text
+
+
+def test_the_variable_it_left_nan_is_named() -> None:
+    engine = judge(lambda trace, i: train_w(trace, np.nan if i == 3 else 1.0, i), steps=4)
+    (finding,) = engine.findings()
+    assert (finding.rule, finding.first_step, finding.last_step) == ("nonfinite-step-not-reproduced", 2, 3)
+    assert finding.site.variable == "w"
+
+
+def test_an_origin_that_was_measured_goes_before_one_that_is_unknown() -> None:
+    def step(trace: Trace, i: int) -> None:
+        trace.notes = (NOT_REPRODUCED,) if i == 2 else ()
+        unary("Log", np.log, [0.0 if i == 3 else 1.0])(trace, i)
+
+    assert [f.rule for f in judge(step, steps=4).findings()] == ["log-of-zero"]
 
 
 def test_no_python_code_runs_per_slot(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from tb_numstab.analysis.finding import Severity
 from tb_numstab.analysis.rules import ORIGIN, RULES
 from tb_numstab.analysis.rules.__main__ import document
 from tb_numstab.analysis.rules.rule import Stage
+from tb_numstab.schema.names import NOT_REPRODUCED
 from tests.analysis.hazards import (
     arc_cosine,
     chosen_log,
@@ -39,6 +40,7 @@ from tests.analysis.steps import (
     guarded_division,
     loop_total,
     probability,
+    replayed,
     rms_norm,
     sgd,
     softmax,
@@ -154,6 +156,7 @@ CASES: dict[str, tuple[Step, Step]] = {
     "where-gradient-trap": (where(discards=True), where(discards=False)),
     "nonfinite-input": (unary("Relu", lambda x: x, [np.nan, 1.0]), unary("Relu", lambda x: x, [3e38, 1.0])),
     "nonfinite-variable": (bad_variable(np.nan), bad_variable(3e37)),
+    "nonfinite-step-not-reproduced": (replayed(NOT_REPRODUCED), replayed("measured without XLA")),
     "disparate-scale-sum": (added([1e9, 2e9], [0.1, 0.2]), added([1e6, 2e6], [0.1, 0.2])),
     "accumulation-stagnates": (loop_total(H, 6000), loop_total(H, 2000)),
     "cumsum-stagnates": (cumulative(H), cumulative(np.float32)),

@@ -107,11 +107,13 @@ class Trace:
       script: the lines of the pretended ``train.py``, by line number.
       sites: the op table.
       first_nonfinite: (step, slot) of the first op that made NaN or Inf from finite operands.
+      notes: of the current step's record.
     """
 
     script: dict[int, str]
     sites: list[OpSite] = field(default_factory=list)
     first_nonfinite: tuple[int, int] | None = None
+    notes: tuple[str, ...] = ()
     _step: int = 0
     _records: int = 0
     _rows: list[Row] = field(default_factory=list)
@@ -140,11 +142,12 @@ class Trace:
             rows=np.array(self._rows),
             histogram=np.array(self._histograms),
             first_nonfinite=self.first_nonfinite,
+            notes=self.notes,
             records_before=self._records,
         )
         self._step += 1
         self._records += 1
-        self._rows, self._histograms = [], []
+        self._rows, self._histograms, self.notes = [], [], ()
         return record
 
     def _add(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from tb_numstab.analysis.finding import Fix
 from tb_numstab.analysis.rules.rule import Rule
 
@@ -32,6 +34,23 @@ NONFINITE_VARIABLE = Rule(
         "Let the step in which it went bad be replayed, or measure every step.",
         "watch(every=50, replay=False)",
         "watch(every=50)",
+    ),
+    source="IEEE 754-2019 6.2",
+)
+
+NOT_REPRODUCED = Rule(
+    id="nonfinite-step-not-reproduced",
+    title="A step went NaN or Inf, and its origin is unknown",
+    families=(),
+    when=lambda o: np.zeros(len(o.slots), bool),
+    precondition="a result or a variable was NaN or Inf after a step that was not measured, and the step stayed finite "
+    "when it was run again to be measured",
+    explain="A result or a variable was not finite after this step. Run again to be measured, the step stayed finite: "
+    "it draws random numbers from a hidden state, or is compiled otherwise.",
+    fix=Fix(
+        "Measure every step until it happens again, or draw random numbers that a second run draws too.",
+        "tf.random.normal(shape)",
+        "tf.random.stateless_normal(shape, seed=(0, step))  # or watch(every=1)",
     ),
     source="IEEE 754-2019 6.2",
 )
