@@ -21,13 +21,14 @@ CHAIN = ("move", "cast", "neg", "add", "sub", "mul", "square", "sum", "mean", "s
 def merged(graph: OpGraph, found: Sequence[Finding]) -> list[Finding]:
     """The findings that are left once each line and each chain speaks once.
 
-    An error speaks for the warnings about its line. Of warnings about one line the most specific one is
-    given, of hazards on one chain the most downstream one: what is to be guarded there depends on the rest.
+    An error speaks for the warnings about its line and for the hazards that lead to it. Of warnings about
+    one line the most specific one is given, of hazards on one chain the most downstream one: what is to be
+    guarded there depends on the rest.
     """
     errors = [f for f in found if f.severity is Severity.ERROR]
     spoken_for = {_line(e) for e in errors}
     others = [f for f in found if f.severity is not Severity.ERROR and _line(f) not in spoken_for]
-    return errors + _one_per_chain(graph, _one_per_line(others))
+    return errors + _one_per_chain(graph, errors, _one_per_line(others))
 
 
 def foreseen(error: Finding, warnings: Sequence[Finding]) -> Finding:
@@ -49,18 +50,19 @@ def _one_per_line(findings: list[Finding]) -> list[Finding]:
     return [_speaking(same[0], same) for same in lines.values()]
 
 
-def _one_per_chain(graph: OpGraph, findings: list[Finding]) -> list[Finding]:
-    """Hazards that lead to no other hazard, and everything else."""
-    hazards = [f for f in findings if f.rule in _HAZARDS]
+def _one_per_chain(graph: OpGraph, errors: list[Finding], others: list[Finding]) -> list[Finding]:
+    """Without the hazards that lead to another hazard or to an error."""
+    hazards = [f for f in others if f.rule in _HAZARDS]
     through = graph.mask(*CHAIN) & graph.role(Role.FORWARD)
     upstream: dict[int, list[Finding]] = {}
-    for last in hazards:
-        before = graph.feeding(graph.as_mask([last.slot]), through | graph.as_mask([last.slot]))
+    for last in errors + hazards if hazards else []:
+        end = graph.as_mask([last.slot])
+        before = graph.feeding(end, through | end)
         upstream[last.slot] = [h for h in hazards if before[h.slot] and h.slot < last.slot]
     passed_over = {h.slot for chain in upstream.values() for h in chain}
     return [
         _speaking(f, [f, *upstream[f.slot]]) if f.rule in _HAZARDS else f
-        for f in findings
+        for f in others
         if f.rule not in _HAZARDS or f.slot not in passed_over
     ]
 

@@ -27,6 +27,17 @@ def test_of_hazards_on_one_chain_the_last_speaks() -> None:
     assert (warning.rule, warning.site.op_type) == ("denominator-may-vanish", "RealDiv")
 
 
+def test_an_error_speaks_for_the_hazards_that_lead_to_it() -> None:
+    def step(trace: Trace, i: int) -> None:
+        _, root = norm(trace, line=3)
+        x = data(trace, [[1.0, 2.0], [3.0, 4.0]])
+        zero = op(trace, "Mul", 0 * root.array, root, data(trace, [0.0]))
+        with np.errstate(divide="ignore"):
+            returned_mean(trace, op(trace, "RealDiv", x.array / zero.array, x, zero, line=6))
+
+    assert [f.rule for f in judge(step).findings()] == ["division-by-zero"]
+
+
 def test_hazards_that_do_not_feed_each_other_both_speak() -> None:
     def step(trace: Trace, i: int) -> None:
         for line in (3, 4):
