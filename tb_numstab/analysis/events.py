@@ -72,7 +72,7 @@ class Events:
 def events_of(graph: OpGraph, table: Row) -> Events:
     """The events of every slot in one step."""
     rows, inputs = Columns(table), inputs_of(graph, table)
-    operates = ~graph.role(Role.INPUT, Role.CONSTANT, Role.VARIABLE) & ~graph.mask("move", "control")
+    operates = ~graph.role(Role.INPUT, Role.CONSTANT, Role.VARIABLE) & ~graph.mask("move", "control", "collective")
     appeared = np.where(operates & ~inputs.nonfinite, _known(rows.inf), 0.0)
     at_pole = graph.mask(*POLES) & _pole_reached(graph, table)
     return Events(

@@ -100,6 +100,23 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         "TopKV2",
         "Unpack",
     ),
+    # The result holds what other workers or replicas sent.
+    "collective": (
+        "CollectiveAllToAllV2",
+        "CollectiveAllToAllV3",
+        "CollectiveBcastRecv",
+        "CollectiveBcastRecvV2",
+        "CollectiveGather",
+        "CollectiveGatherV2",
+        "CollectiveReduce",
+        "CollectiveReduceScatterV2",
+        "CollectiveReduceV2",
+        "CollectiveReduceV3",
+        "CrossReplicaSum",
+        "NcclAllReduce",
+        "NcclBroadcast",
+        "NcclReduce",
+    ),
     # The work is done by ops of another graph, which have slots of their own.
     "control": ("Case", "If", "PartitionedCall", "StatefulPartitionedCall", "StatelessIf", "StatelessWhile", "While"),
 }

@@ -38,6 +38,7 @@ class Source(Enum):
     OP = "op"
     INPUT = "input"  # the user's data held it
     VARIABLE = "variable"  # the variable was non-finite before the step
+    WORKER = "worker"  # another worker sent it
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,12 @@ def find_origin(graph: OpGraph, table: Row, step: int) -> Origin | None:
         return None
     search.walk(symptoms)
     slot = search.origin()
-    if graph.sites[slot].role is Role.INPUT:
-        source = Source.INPUT
-    else:
-        source = Source.VARIABLE if graph.sites[slot].role is Role.VARIABLE else Source.OP
-    return Origin(step, slot, source, search.chain(slot), symptoms)
+    return Origin(step, slot, _source(graph, slot), search.chain(slot), symptoms)
+
+
+def _source(graph: OpGraph, slot: int) -> Source:
+    given = {Role.INPUT: Source.INPUT, Role.VARIABLE: Source.VARIABLE}.get(graph.sites[slot].role)
+    return given or (Source.WORKER if graph.family(slot) == "collective" else Source.OP)
 
 
 def has_symptoms(graph: OpGraph, table: Row) -> bool:
@@ -236,11 +238,12 @@ class _Search:
     def origin(self) -> int:
         """The visited candidate that reaches most symptoms; of several, the earliest.
 
-        One that computed the value goes before one that only moved it.
+        One that computed the value goes before one that only moved it, or received it from elsewhere.
         """
         visited = list(self.toward)
         candidates = [s for s in visited if self.candidate[s]]
-        made = [s for s in candidates if not (self.passed_on[s] and self._only_moves(s))]
+        received = self.graph.mask("collective")
+        made = [s for s in candidates if not (received[s] or (self.passed_on[s] and self._only_moves(s)))]
         ordered = sorted(made or candidates or visited, key=self._order)[:MAX_CANDIDATES]
         return self._forward_of(max(ordered, key=self._harm))  # max takes the first of equals
 

@@ -15,7 +15,12 @@ from tb_numstab.analysis.narrate import called, chain_hops, place
 from tb_numstab.analysis.ops import Ops
 from tb_numstab.analysis.origin import Origin, Source
 from tb_numstab.analysis.rules import ORIGIN
-from tb_numstab.analysis.rules.generic import NONFINITE_INPUT, NONFINITE_VARIABLE, NOT_REPRODUCED
+from tb_numstab.analysis.rules.generic import (
+    NONFINITE_INPUT,
+    NONFINITE_RECEIVED,
+    NONFINITE_VARIABLE,
+    NOT_REPRODUCED,
+)
 from tb_numstab.analysis.rules.rule import Rule
 from tb_numstab.analysis.rules.where_trap import WHERE_TRAP
 from tb_numstab.schema.columns import Row
@@ -23,6 +28,13 @@ from tb_numstab.schema.ops import Role
 
 MAX_VISITED = 64
 """Slots followed forward from an origin in search of a tf.where."""
+
+
+_ELSEWHERE = {
+    Source.INPUT: NONFINITE_INPUT,
+    Source.VARIABLE: NONFINITE_VARIABLE,
+    Source.WORKER: NONFINITE_RECEIVED,
+}
 
 
 def origin_finding(graph: OpGraph, table: Row, origin: Origin, clean: tuple[int, Row] | None = None) -> Finding:
@@ -123,10 +135,8 @@ def _finding(
 
 def origin_rule(graph: OpGraph, table: Row, origin: Origin) -> Rule:
     """The first rule that explains the origin; a generic one for any other op."""
-    if origin.source is Source.INPUT:
-        return NONFINITE_INPUT
-    if origin.source is Source.VARIABLE:
-        return NONFINITE_VARIABLE
+    if origin.source in _ELSEWHERE:
+        return _ELSEWHERE[origin.source]
     ops = Ops.of(graph, table, np.array([origin.slot]))
     family = graph.family(origin.slot)
     return next(r for r in ORIGIN if (not r.families or family in r.families) and bool(r.when(ops)[0]))

@@ -51,6 +51,30 @@ def test_a_fully_masked_row_began_in_softmax_not_in_its_mask() -> None:
     assert engine.findings()[0].rule == "softmax-all-masked"
 
 
+def replica(trace: Trace, argument: float, name: str) -> None:
+    """Subtracts from w 0.1 * the sum over two replicas of log(argument), of which the other one's is -Inf."""
+    log = op(trace, "Log", np.log([argument]).astype(np.float32), data(trace, [argument]))
+    total = op(trace, "CollectiveReduceV2", np.full_like(log.array, -np.inf), log, line=8)
+    change = op(trace, "Mul", np.float32(0.1) * total.array, total, literal(trace, 0.1))
+    update(trace, variable(trace, [1.0], name=name), change, name=name)
+
+
+def test_what_another_worker_sent_did_not_begin_here() -> None:
+    engine = judge(lambda trace, i: replica(trace, 1.0, "w"))
+    assert engine.origin is not None and engine.origin.source is Source.WORKER
+    assert engine.findings()[0].rule == "nonfinite-received"
+
+
+def test_of_two_replicas_in_one_step_the_one_that_made_it_is_named() -> None:
+    def step(trace: Trace, i: int) -> None:
+        replica(trace, 1.0, "w")
+        replica(trace, 0.0, "w/replica_1")
+
+    engine = judge(step)
+    assert origin_of(engine).op_type == "Log"
+    assert engine.findings()[0].rule == "log-of-zero"
+
+
 @pytest.mark.parametrize(("share", "culprit"), [(0.05, "SoftmaxCrossEntropyWithLogits"), (0.0, None)])
 def test_logits_masked_with_inf_are_intended_until_a_label_has_a_share_in_them(
     share: float, culprit: str | None

@@ -156,6 +156,10 @@ CASES: dict[str, tuple[Step, Step]] = {
     "where-gradient-trap": (where(discards=True), where(discards=False)),
     "nonfinite-input": (unary("Relu", lambda x: x, [np.nan, 1.0]), unary("Relu", lambda x: x, [3e38, 1.0])),
     "nonfinite-variable": (bad_variable(np.nan), bad_variable(3e37)),
+    "nonfinite-received": (
+        unary("CollectiveReduceV2", lambda x: x * np.nan, [1.0, 2.0]),
+        unary("CollectiveReduceV2", lambda x: 2 * x, [1.0, 2.0]),
+    ),
     "nonfinite-step-not-reproduced": (replayed(NOT_REPRODUCED), replayed("measured without XLA")),
     "disparate-scale-sum": (added([1e9, 2e9], [0.1, 0.2]), added([1e6, 2e6], [0.1, 0.2])),
     "accumulation-stagnates": (loop_total(H, 6000), loop_total(H, 2000)),

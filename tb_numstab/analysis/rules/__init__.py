@@ -37,6 +37,7 @@ RULES: tuple[Rule, ...] = (
     *trends.RULES,
     *hazards.RULES,
     *training.RULES,
+    generic.NONFINITE_RECEIVED,
     *generic.GENERIC,
     WHERE_TRAP,
     generic.NONFINITE_INPUT,

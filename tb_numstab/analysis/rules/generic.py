@@ -38,6 +38,18 @@ NONFINITE_VARIABLE = Rule(
     source="IEEE 754-2019 6.2",
 )
 
+NONFINITE_RECEIVED = Rule(
+    id="nonfinite-received",
+    title="NaN or Inf came from another worker",
+    families=("collective",),
+    when=lambda o: o.out.nan + o.out.inf > 0,
+    precondition="the result of a collective op holds NaN or Inf, and what this worker sent did not",
+    explain="{op} received NaN in {out.nan:,.0f} and Inf in {out.inf:,.0f} of {out.size:,.0f} elements; what this "
+    "worker sent was finite, up to {x.top}.",
+    fix=Fix("Look at the same step of the other workers: each logs what it computed itself."),
+    source="tf.distribute; IEEE 754-2019 6.2",
+)
+
 NOT_REPRODUCED = Rule(
     id="nonfinite-step-not-reproduced",
     title="A step went NaN or Inf, and its origin is unknown",
