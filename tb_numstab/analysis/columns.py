@@ -20,19 +20,26 @@ class Columns:
 
     def __init__(self, rows: Row) -> None:
         self.rows = rows
+        self._slots: Slots | None = None
 
     @classmethod
     def of(cls, table: Row, slots: Slots) -> Columns:
         """The rows of ``slots``; absent for slot -1."""
-        rows = table[slots]
-        rows[slots < 0] = np.nan
-        return cls(rows)
+        some = cls(table)
+        some._slots = slots
+        return some
 
     def __getattr__(self, name: str) -> Floats:
         try:
-            return self.rows[:, INDEX[name]]
+            values = self.rows[:, INDEX[name]]
         except KeyError:
             raise AttributeError(name) from None
+        if self._slots is not None:
+            # Gathered when asked for: a rule looks at few of the columns, and there are many slots.
+            values = values[self._slots]
+            values[self._slots < 0] = np.nan
+            setattr(self, name, values)
+        return values
 
     @property
     def inf(self) -> Floats:

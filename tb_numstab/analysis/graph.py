@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ Slots = NDArray[np.int64]
 
 MAX_LINKS = 4
 """Slots a value may pass and still count as the same value: clips, guards, masks."""
+
+MAX_REMEMBERED = 32
+"""Answers of OpGraph.feeding and of OpGraph.carrying that are kept."""
 
 
 class OpGraph:
@@ -56,6 +59,11 @@ class OpGraph:
         self.min_exp = _parameter(formats, "min_exp")
         self._families = [family_of(s.op_type) for s in self.sites]
         self._members: dict[tuple[str, ...], Slots] = {}
+        self._masks: dict[tuple[str, ...], Mask] = {}
+        self._role_masks: dict[tuple[Role, ...], Mask] = {}
+        # Rules ask for the same ways at every record; most of them depend on the op table alone.
+        self._fed = lru_cache(MAX_REMEMBERED)(self._feeding)
+        self._carried = lru_cache(MAX_REMEMBERED)(self._carrying)
 
     def _operands(self) -> tuple[Slots, Slots]:
         """The x and y operand of every slot."""
@@ -80,7 +88,9 @@ class OpGraph:
 
     def mask(self, *families: str) -> Mask:
         """Bool [N], true for the slots of these families."""
-        return self.as_mask(self.members(*families))
+        if families not in self._masks:
+            self._masks[families] = _read_only(self.as_mask(self.members(*families)))
+        return self._masks[families]
 
     def as_mask(self, slots: Iterable[int] | Slots) -> Mask:
         """Bool [N], true for these slots; -1 is ignored."""
@@ -91,7 +101,9 @@ class OpGraph:
 
     def role(self, *roles: Role) -> Mask:
         """Bool [N], true for the slots with one of these roles."""
-        return np.isin(self._roles, [_ROLE_NUMBER[r] for r in roles])
+        if roles not in self._role_masks:
+            self._role_masks[roles] = _read_only(np.isin(self._roles, [_ROLE_NUMBER[r] for r in roles]))
+        return self._role_masks[roles]
 
     @cached_property
     def _roles(self) -> NDArray[np.int64]:
@@ -129,23 +141,31 @@ class OpGraph:
           through: bool [N], slots the value may pass on its way; a target may be one of them.
           links: how many of them at most.
         """
+        return self._fed(targets.tobytes(), through.tobytes(), links)
+
+    def _feeding(self, packed_targets: bytes, packed_through: bytes, links: int) -> Mask:
+        targets, through = np.frombuffer(packed_targets, bool), np.frombuffer(packed_through, bool)
         found, front = targets.copy(), targets
         for _ in range(links):
             front = self.as_mask(self.edge_source[(front & through)[self.edge_target]]) & ~found
             if not front.any():
                 break
             found |= front
-        return found
+        return _read_only(found)
 
     def carrying(self, sources: Mask, through: Mask, links: int = MAX_LINKS) -> Mask:
         """Slots that hand on a source's value, bool [N]: the sources, and what lies behind in ``through``."""
+        return self._carried(sources.tobytes(), through.tobytes(), links)
+
+    def _carrying(self, packed_sources: bytes, packed_through: bytes, links: int) -> Mask:
+        sources, through = np.frombuffer(packed_sources, bool), np.frombuffer(packed_through, bool)
         found, front = sources.copy(), sources
         for _ in range(links):
             front = self.as_mask(self.edge_target[front[self.edge_source]]) & through & ~found
             if not front.any():
                 break
             found |= front
-        return found
+        return _read_only(found)
 
     @cached_property
     def reaches_result(self) -> Mask:
@@ -216,6 +236,12 @@ class Updates:
 
 
 _ROLE_NUMBER = {role: number for number, role in enumerate(Role)}
+
+
+def _read_only(mask: Mask) -> Mask:
+    """The mask, which several callers share."""
+    mask.setflags(write=False)
+    return mask
 
 
 def _parameter(formats: Sequence[FloatFormat | None], name: str) -> NDArray[np.float64]:
