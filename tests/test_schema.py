@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as npst
 from tb_numstab.schema import numstab_pb2 as pb
 from tb_numstab.schema.columns import COLUMNS, INDEX, WIDTH, Combine, Row, combine, empty_rows
 from tb_numstab.schema.formats import FORMATS, HISTOGRAM_BINS
-from tb_numstab.schema.names import new_session, ops_tag, parse_tag, steps_tag
+from tb_numstab.schema.names import Tag, new_session, ops_tag, parse_tag, steps_tag
 from tb_numstab.schema.ops import Frame, OpSite, Role
 from tb_numstab.schema.record import (
     MAX_SLOTS,
@@ -300,8 +300,9 @@ def test_histogram_covers_every_exponent(fmt: object) -> None:
 
 def test_tags_come_back() -> None:
     session = new_session()
-    assert parse_tag(steps_tag(session)) == (session, None)
-    assert parse_tag(ops_tag(session, 12)) == (session, 12)
+    assert parse_tag(steps_tag(session)) == Tag(session)
+    assert parse_tag(steps_tag(session, 7)) == Tag(session, part=7)
+    assert parse_tag(ops_tag(session, 12)) == Tag(session, chunk=12)
     assert session < new_session()  # later sessions sort later, within a second too
 
 
@@ -309,7 +310,7 @@ def test_tags_come_back() -> None:
     "tag",
     ["", "loss", "numstab/", "numstab//steps", "numstab/a/steps/b", "numstab/a/ops/", "numstab/a/ops/-1",
      "numstab/../../etc/steps", "numstab/a/ops/1234567", "numstab/<b>/steps", "numstab/a/steps\n", "numstab/a/ops/١",
-     "numstab/a/ops/01"],
+     "numstab/a/ops/01", "numstab/a/steps/", "numstab/a/steps/0", "numstab/a/steps/-1"],
 )  # fmt: skip
 def test_foreign_tags_are_not_ours(tag: str) -> None:
     assert parse_tag(tag) is None

@@ -21,7 +21,7 @@ from tb_numstab.instrument.measurement import MeasuredStep, Measurement
 from tb_numstab.instrument.options import OnNonfinite
 from tb_numstab.instrument.slot_table import SlotTable
 from tb_numstab.instrument.writers import Sink
-from tb_numstab.schema.names import new_session, ops_tag, steps_tag
+from tb_numstab.schema.names import PART_BYTES, new_session, ops_tag, steps_tag
 from tb_numstab.schema.ops import OpSite
 from tb_numstab.schema.record import OpTableChunk, StepRecord, encode_ops, encode_record
 
@@ -41,6 +41,7 @@ class RunLog:
         self._engine = Engine()
         self._table = SlotTable()
         self._chunks = self._records = 0
+        self._part = self._part_bytes = 0
         self._flushed = time.monotonic()
         self._measured: int | None = None  # the last step that has a record
         self._ok = True
@@ -78,8 +79,7 @@ class RunLog:
         origin = self._engine.origin
         if origin is not None:
             record = dataclasses.replace(record, first_nonfinite=(origin.step, origin.slot))
-        self._write(steps_tag(self._session), encode_record(record), measured.number)
-        self._records += 1
+        self._write_record(record)
         self._measured = measured.number
         self._findings = tuple(self._engine.findings())
         self._verdict = self._engine.verdict()
@@ -121,6 +121,14 @@ class RunLog:
         self._write(ops_tag(self._session, self._chunks), encode_ops(chunk), step)
         self._engine.extend(sites)
         self._chunks += 1
+
+    def _write_record(self, record: StepRecord) -> None:
+        data = encode_record(record)
+        if self._part_bytes + len(data) > PART_BYTES and self._part_bytes:
+            self._part, self._part_bytes = self._part + 1, 0
+        self._write(steps_tag(self._session, self._part), data, record.step)
+        self._part_bytes += len(data)
+        self._records += 1
 
     def _write(self, tag: str, data: bytes, step: int) -> None:
         if self._sink is not None:

@@ -1,9 +1,4 @@
-"""StepRecord and op table <-> bytes.
-
-A record holds one row per measured slot. The table is stored column by column, each column's bytes
-regrouped by significance, all under one zlib stream: counters that are zero nearly everywhere then
-cost nearly nothing. Two columns are rounded, outward, so that [min, max] always encloses the data.
-"""
+"""StepRecord and op table <-> bytes. A record holds one row per measured slot; schema/table.py packs the rows."""
 
 from __future__ import annotations
 
@@ -16,22 +11,22 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from tb_numstab.schema import numstab_pb2 as pb
-from tb_numstab.schema.columns import COLUMNS, INDEX, WIDTH, Row
+from tb_numstab.schema import table
+from tb_numstab.schema.columns import INDEX, WIDTH, Row
 from tb_numstab.schema.formats import HISTOGRAM_BINS
 from tb_numstab.schema.names import SCHEMA_VERSION
 from tb_numstab.schema.ops import Frame, OpSite, Role
+from tb_numstab.schema.table import MAX_SLOTS
+from tb_numstab.schema.table import RecordError as RecordError
 
-MAX_SLOTS = 1 << 20
-"""Slots a record or op table may claim; more is taken for damage (the largest real graphs: 10**6)."""
+MAX_OPS_BYTES = 1 << 27
+"""Largest op table chunk, decompressed: twice what 10**6 slots take."""
 
-KEPT_BITS = 16
-"""Significand bits kept of min and max: error below 2**-15, a third of the bytes."""
+MAX_OPS_ENTRIES = 4 * MAX_SLOTS
+"""Strings, frames and sites of a chunk: an empty one takes two bytes there, and a hundred once parsed."""
 
 _ROLES = tuple(Role)
-
-
-class RecordError(ValueError):
-    """Stored bytes that are no tb-numstab record: truncated, damaged or foreign."""
+_VARINT, _LENGTH_DELIMITED = 0, 2  # wire types of protobuf
 
 
 class NewerSchemaError(RecordError):
@@ -75,10 +70,25 @@ class StepRecord:
 
     def expand(self, count: int) -> Row:
         """Rows by slot number, float64 [count, WIDTH]; NaN for slots this record did not measure."""
-        table = np.full((count, WIDTH), np.nan)
+        columns = np.full((WIDTH, count), np.nan)  # column by column, as they are read
         known = self.slots < count
-        table[self.slots[known]] = self.rows[known]
-        return table
+        columns[:, self.slots[known]] = self.rows.T[:, known]
+        return columns.T
+
+
+@dataclass(frozen=True)
+class RecordHeader:
+    """What a record says without its table.
+
+    Attributes:
+      worker, step, records_before: as in StepRecord.
+      last_slot: the largest slot it names, -1 where it names none.
+    """
+
+    worker: str
+    step: int
+    records_before: int
+    last_slot: int
 
 
 @dataclass(frozen=True)
@@ -93,7 +103,6 @@ class OpTableChunk:
 
 def encode_record(record: StepRecord) -> bytes:
     """The bytes of one step's summary: 10-24 bytes per slot on real models."""
-    raw = _pack(record)
     message = pb.StepRecord(
         schema=SCHEMA_VERSION,
         session=record.session,
@@ -104,8 +113,8 @@ def encode_record(record: StepRecord) -> bytes:
         notes=record.notes,
         records_before=record.records_before,
         slots=len(record.slots),
-        packed_size=len(raw),
-        packed=zlib.compress(raw, 6),
+        packed_size=len(record.slots) * table.BYTES_PER_SLOT,
+        packed=table.pack(record.slots, record.rows, record.histogram),
     )
     if record.first_nonfinite is not None:
         message.first_nonfinite.step, message.first_nonfinite.slot = record.first_nonfinite
@@ -119,12 +128,80 @@ def decode_record(data: bytes) -> StepRecord:
       NewerSchemaError: written by a newer version.
       RecordError: anything else that is wrong; memory stays bounded by what the header may claim.
     """
+    message = _step_record(data)
+    return _record(message, table.unpack(message.packed, message.slots))
+
+
+def decode_readable(data: bytes) -> StepRecord:
+    """As decode_record, but a damaged table counts as an empty one, and a note says so.
+
+    For bytes whose header has been read; raises as decode_header does.
+    """
+    message = _step_record(data)
+    try:
+        return _record(message, table.unpack(message.packed, message.slots))
+    except RecordError as error:
+        nothing = np.empty(0, np.int64), np.empty((0, WIDTH)), np.empty((0, HISTOGRAM_BINS), np.uint8)
+        message.notes.append(f"the measurements of step {message.step} could not be read: {error}")
+        return _record(message, nothing)
+
+
+def decode_header(data: bytes) -> RecordHeader:
+    """The header of a record, in a twentieth of the time that the whole record takes.
+
+    Raises:
+      RecordError: as decode_record; but of the table only the slots are looked at.
+    """
+    message = _step_record(data)
+    slots = table.unpack_slots(message.packed, message.slots)
+    last = int(slots[-1]) if len(slots) else -1
+    if message.HasField("first_nonfinite"):
+        if message.first_nonfinite.slot < 0:
+            raise RecordError(f"its first non-finite slot is {message.first_nonfinite.slot}")
+        last = max(last, message.first_nonfinite.slot)
+    return RecordHeader(message.worker, message.step, message.records_before, last)
+
+
+def encode_ops(chunk: OpTableChunk) -> bytes:
+    """The bytes of one op table chunk; strings and frames are stored once per chunk."""
+    writer = _OpWriter()
+    for site in chunk.sites:
+        writer.add(site)
+    message = writer.message
+    message.schema = SCHEMA_VERSION
+    message.session, message.worker, message.first_slot = chunk.session, chunk.worker, chunk.first_slot
+    return zlib.compress(message.SerializeToString(), 6)
+
+
+def decode_ops(data: bytes) -> OpTableChunk:
+    """The inverse of encode_ops. Raises as decode_record does."""
+    raw = table.inflate(data, MAX_OPS_BYTES, exact=False)
+    if _entries(raw) > MAX_OPS_ENTRIES:
+        raise RecordError("op table claims more strings, frames and slots than any could have")
+    message = pb.OpTableChunk()
+    _parse(message, raw)
+    if message.first_slot + len(message.sites) > MAX_SLOTS:
+        raise RecordError(f"op table claims {message.first_slot + len(message.sites)} slots")
+    strings, frames = message.strings, message.frames
+    try:
+        kept = [Frame(strings[f.file], f.line, strings[f.function], strings[f.text]) for f in frames]
+        sites = tuple(_site(s, strings, kept) for s in message.sites)
+    except IndexError as error:
+        raise RecordError("op table refers to a string, frame or role it does not hold") from error
+    return OpTableChunk(message.session, message.first_slot, sites, message.worker)
+
+
+def _step_record(data: bytes) -> pb.StepRecord:
+    """The message, whose claims about its table can be trusted as far as memory goes."""
     message = pb.StepRecord()
     _parse(message, data)
-    count = message.slots
-    if count > MAX_SLOTS or message.packed_size != count * _BYTES_PER_SLOT:
-        raise RecordError(f"step record claims {count} slots in {message.packed_size} bytes")
-    slots, rows, histogram = _unpack(_inflate(message.packed, message.packed_size), count)
+    if message.slots > MAX_SLOTS or message.packed_size != message.slots * table.BYTES_PER_SLOT:
+        raise RecordError(f"step record claims {message.slots} slots in {message.packed_size} bytes")
+    return message
+
+
+def _record(message: pb.StepRecord, parts: tuple[table.Slots, Row, table.Histogram]) -> StepRecord:
+    slots, rows, histogram = parts
     first = message.first_nonfinite if message.HasField("first_nonfinite") else None
     return StepRecord(
         session=message.session,
@@ -141,110 +218,6 @@ def decode_record(data: bytes) -> StepRecord:
     )
 
 
-def encode_ops(chunk: OpTableChunk) -> bytes:
-    """The bytes of one op table chunk; strings and frames are stored once per chunk."""
-    writer = _OpWriter()
-    for site in chunk.sites:
-        writer.add(site)
-    message = writer.message
-    message.schema = SCHEMA_VERSION
-    message.session, message.worker, message.first_slot = chunk.session, chunk.worker, chunk.first_slot
-    return zlib.compress(message.SerializeToString(), 6)
-
-
-MAX_OPS_BYTES = 1 << 28
-"""Largest decompressed op table chunk; TensorBoard's own response limit."""
-
-
-def decode_ops(data: bytes) -> OpTableChunk:
-    """The inverse of encode_ops. Raises as decode_record does."""
-    message = pb.OpTableChunk()
-    _parse(message, _inflate(data, MAX_OPS_BYTES, exact=False))
-    if message.first_slot + len(message.sites) > MAX_SLOTS:
-        raise RecordError(f"op table claims {message.first_slot + len(message.sites)} slots")
-    strings, frames = message.strings, message.frames
-    try:
-        kept = [Frame(strings[f.file], f.line, strings[f.function], strings[f.text]) for f in frames]
-        sites = tuple(_site(s, strings, kept) for s in message.sites)
-    except IndexError as error:
-        raise RecordError("op table refers to a string, frame or role it does not hold") from error
-    return OpTableChunk(message.session, message.first_slot, sites, message.worker)
-
-
-# ---- the packed table -------------------------------------------------------------------------
-
-
-def _dtype(name: str, unit: str) -> np.dtype[np.generic]:
-    if unit in ("exponent", "bits"):
-        return np.dtype("<i2")
-    return np.dtype("<f8") if unit == "value" else np.dtype("<i8")
-
-
-_DTYPES = tuple(_dtype(c.name, c.unit) for c in COLUMNS)
-_BYTES_PER_SLOT = 4 + sum(d.itemsize for d in _DTYPES) + HISTOGRAM_BINS
-
-
-def _pack(record: StepRecord) -> bytes:
-    parts = [_planes(np.diff(record.slots, prepend=0).astype("<u4"))]
-    for column, dtype in zip(COLUMNS, _DTYPES, strict=True):
-        values = record.rows[:, INDEX[column.name]]
-        if dtype.kind == "f":
-            stored = _rounded(values, column.name)
-        else:
-            stored = np.where(np.isnan(values), np.iinfo(dtype).min, values)  # type: ignore[type-var]
-        parts.append(_planes(stored.astype(dtype)))
-    parts.append(np.ascontiguousarray(record.histogram.T).tobytes())
-    return b"".join(parts)
-
-
-def _unpack(raw: bytes, count: int) -> tuple[NDArray[np.int64], Row, NDArray[np.uint8]]:
-    rows, offset = np.empty((count, WIDTH)), count * 4
-    slots = np.cumsum(_from_planes(raw[:offset], np.dtype("<u4")), dtype=np.int64)
-    if count and (slots[-1] >= MAX_SLOTS or (np.diff(slots) <= 0).any()):
-        raise RecordError("step record's slots are not ascending")
-    for index, dtype in enumerate(_DTYPES):
-        end = offset + count * dtype.itemsize
-        values = _from_planes(raw[offset:end], dtype)
-        rows[:, index] = values
-        if dtype.kind == "i":
-            rows[values == np.iinfo(dtype).min, index] = np.nan  # type: ignore[type-var]
-        offset = end
-    histogram = np.frombuffer(raw, np.uint8, offset=offset).reshape(HISTOGRAM_BINS, count).T
-    return slots, rows, histogram
-
-
-def _rounded(values: NDArray[np.float64], name: str) -> NDArray[np.float64]:
-    """Values with KEPT_BITS significant bits: min rounded down, max up, others to nearest."""
-    significand, exponent = np.frexp(values)
-    scaled = significand * 2.0**KEPT_BITS
-    kept = np.floor(scaled) if name == "min" else np.ceil(scaled) if name == "max" else np.rint(scaled)
-    with np.errstate(over="ignore"):
-        rounded = np.ldexp(kept, exponent - KEPT_BITS)
-    # Rounding the largest float64 outward would leave the format: such values stay as they are.
-    return np.where(np.isinf(rounded), values, rounded)
-
-
-def _planes(values: NDArray[np.generic]) -> bytes:
-    """The bytes of an array regrouped by significance, so that equal high bytes lie together."""
-    return values.view(np.uint8).reshape(len(values), values.itemsize).T.tobytes()
-
-
-def _from_planes(data: bytes, dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
-    planes = np.frombuffer(data, np.uint8).reshape(dtype.itemsize, -1)
-    return np.ascontiguousarray(planes.T).view(dtype).reshape(-1)
-
-
-def _inflate(data: bytes, size: int, exact: bool = True) -> bytes:
-    stream = zlib.decompressobj()
-    try:
-        raw = stream.decompress(data, size or 1)
-    except zlib.error as error:
-        raise RecordError(f"damaged record: {error}") from error
-    if not stream.eof or (exact and len(raw) != size):
-        raise RecordError("damaged record: its length is not the one it claims")
-    return raw
-
-
 def _parse(message: pb.StepRecord | pb.OpTableChunk, data: bytes) -> None:
     try:
         message.ParseFromString(data)
@@ -256,6 +229,30 @@ def _parse(message: pb.StepRecord | pb.OpTableChunk, data: bytes) -> None:
         )
     if message.schema == 0:
         raise RecordError("not a tb-numstab record: it has no schema version")
+
+
+def _entries(raw: bytes) -> int:
+    """How many fields a message holds, those in its submessages left out; counted until there are too many."""
+    count = position = 0
+    while position < len(raw) and count <= MAX_OPS_ENTRIES:
+        count += 1
+        kind, position = raw[position] & 7, position + 1
+        size, position = _varint(raw, position)
+        if kind == _LENGTH_DELIMITED:
+            position += size
+        elif kind != _VARINT:
+            raise RecordError("not a tb-numstab record: it holds a field of another kind")
+    return count
+
+
+def _varint(raw: bytes, position: int) -> tuple[int, int]:
+    """A protobuf varint, and the position after it."""
+    value = 0
+    for shift, byte in enumerate(raw[position : position + 10]):
+        value |= (byte & 127) << 7 * shift
+        if byte < 128:
+            return value, position + shift + 1
+    raise RecordError("not a tb-numstab record: it holds a number that does not end")
 
 
 # ---- the op table -----------------------------------------------------------------------------

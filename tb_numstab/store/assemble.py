@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from tb_numstab.schema.columns import COLUMNS, WIDTH
 from tb_numstab.schema.names import parse_tag
 from tb_numstab.schema.ops import OpSite
-from tb_numstab.schema.record import OpTableChunk, RecordError, decode_ops, decode_record
+from tb_numstab.schema.record import OpTableChunk, RecordError, RecordHeader, decode_header, decode_ops
 from tb_numstab.store.run_data import RunData, Session
 
 MAX_GAP = 1 << 16
@@ -35,7 +35,7 @@ class Stored:
 class RunBuilder:
     """Builds one run, again and again as it grows.
 
-    A record that was checked once is not decoded again, and a session without new data stays the
+    A record's header that was read once is not read again, and a session without new data stays the
     same object: re-reading a live run costs about what is new in it.
     """
 
@@ -50,11 +50,11 @@ class RunBuilder:
           series: events by tag, in the order they were written; foreign tags are ignored.
           problems: what the reader could not read.
         """
-        parts: dict[str, dict[int | None, Sequence[Stored]]] = {}
+        parts: dict[str, dict[int | None, list[Stored]]] = {}
         for tag, events in series.items():
             parsed = parse_tag(tag)
             if parsed is not None:
-                parts.setdefault(parsed[0], {})[parsed[1]] = events
+                parts.setdefault(parsed.session, {}).setdefault(parsed.chunk, []).extend(events)
         run = RunData(self._name, problems=list(problems))
         for session in sorted(parts):
             builder = self._sessions.setdefault(session, _SessionBuilder(session))
@@ -64,22 +64,12 @@ class RunBuilder:
         return run
 
 
-@dataclass(frozen=True)
-class _Header:
-    """What the builder needs of a record that decoded."""
-
-    step: int
-    worker: str
-    records_before: int
-    last_slot: int
-
-
 class _SessionBuilder:
     def __init__(self, session: str) -> None:
         self.session = Session(session)
         self.problems: list[str] = []
         self._seen: object = None
-        self._headers: dict[bytes, _Header] = {}
+        self._headers: dict[bytes, RecordHeader] = {}
 
     def update(self, parts: Mapping[int | None, Sequence[Stored]]) -> None:
         """Takes the session's events: chunk number -> events of the op table, None -> step records."""
@@ -128,14 +118,14 @@ class _SessionBuilder:
             table += chunk.sites[len(table) - chunk.first_slot :]
         return table, chunks[0].worker if chunks else ""
 
-    def _readable_records(self, events: Sequence[Stored], slot_limit: int) -> list[tuple[_Header, Stored]]:
+    def _readable_records(self, events: Sequence[Stored], slot_limit: int) -> list[tuple[RecordHeader, Stored]]:
         """The records that decode, by wall time; one problem for each way the others fail."""
         known, self._headers = self._headers, {}
         failures: Counter[str] = Counter()
-        records: list[tuple[_Header, Stored]] = []
+        records: list[tuple[RecordHeader, Stored]] = []
         for event in sorted(events, key=lambda e: e.wall_time if math.isfinite(e.wall_time) else -math.inf):
             try:
-                header = known.get(event.data) or _header(event.data)
+                header = known.get(event.data) or decode_header(event.data)
                 if header.last_slot >= slot_limit:
                     raise RecordError(f"slot {header.last_slot} is far beyond the op table")
             except RecordError as error:
@@ -156,24 +146,13 @@ class _SessionBuilder:
                 'their ops are shown as "?".'
             )
 
-    def _note_missing(self, headers: Sequence[_Header]) -> None:
+    def _note_missing(self, headers: Sequence[RecordHeader]) -> None:
         written = max((h.records_before + 1 for h in headers), default=0)
         if len(headers) < written:
             self.problems.append(
                 f"Session {self.session.id} wrote {written} step records, of which {len(headers)} are here: the others "
                 "were sampled away (TensorBoard's --samples_per_plugin numstab=0 keeps all), overwritten or lost."
             )
-
-
-def _header(data: bytes) -> _Header:
-    record = decode_record(data)
-    last_slot = int(record.slots[-1]) if len(record.slots) else -1
-    if record.first_nonfinite is not None:
-        first = record.first_nonfinite[1]
-        if first < 0:
-            raise RecordError(f"its first non-finite slot is {first}")
-        last_slot = max(last_slot, first)
-    return _Header(record.step, record.worker, record.records_before, last_slot)
 
 
 def _usable(site: OpSite, count: int) -> OpSite:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 
-from tb_numstab.schema.record import StepRecord, decode_record
+from tb_numstab.schema.record import StepRecord, decode_readable
 
 MAX_BYTES = 1 << 27
 """Arrays kept, for all sessions together."""
 
 
 class DecodedRecords:
-    """decode_record with a memory of the least recently used kind. Thread-safe.
+    """decode_readable with a memory of the least recently used kind. Thread-safe.
 
     The arrays are shared, and read-only for that reason.
     """
@@ -24,12 +24,12 @@ class DecodedRecords:
         self._lock = threading.Lock()
 
     def get(self, data: bytes) -> StepRecord:
-        """The record of these bytes; raises as decode_record does."""
+        """The record of these bytes; raises as decode_readable does."""
         with self._lock:
             if data in self._records:
                 self._records.move_to_end(data)
                 return self._records[data]
-        record = decode_record(data)
+        record = decode_readable(data)
         for array in (record.slots, record.rows, record.histogram):
             array.setflags(write=False)
         with self._lock:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tb_numstab.schema.ops import OpSite
-from tb_numstab.schema.record import StepRecord, decode_record
+from tb_numstab.schema.record import StepRecord, decode_readable
 from tb_numstab.store.decoded import DECODED
 
 
@@ -45,7 +45,7 @@ class Session:
 
     def records(self) -> Iterator[StepRecord]:
         """Every record in step order, decoded one at a time."""
-        return (decode_record(data) for data in self.encoded)
+        return (decode_readable(data) for data in self.encoded)
 
 
 @dataclass

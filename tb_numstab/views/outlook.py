@@ -7,7 +7,7 @@ import numpy as np
 from tb_numstab.analysis.forecast import WINDOW, forecast
 from tb_numstab.schema.columns import INDEX, Row
 from tb_numstab.schema.formats import FORMATS
-from tb_numstab.schema.record import decode_record
+from tb_numstab.schema.record import decode_readable
 from tb_numstab.views.json_values import Json
 from tb_numstab.views.subject import Subject
 from tb_numstab.views.timeline import ABSENT, INF, NAN, Column
@@ -26,7 +26,7 @@ def outlook_view(subject: Subject, slot: int) -> Json | None:
         return None
     steps, values = [], []
     for data in subject.session.encoded[-WINDOW:]:
-        record = decode_record(data)
+        record = decode_readable(data)
         at = int(np.searchsorted(record.slots, slot))
         if at < len(record.slots) and record.slots[at] == slot:
             steps.append(float(record.step))
