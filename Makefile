@@ -7,7 +7,7 @@ PORT ?=
 OPEN ?= 1
 SECONDS ?= 60
 SEED ?= 0
-MINUTES ?= 10
+STEPS ?= 50000
 TRIALS ?= 100
 CASES ?= benchmarks/programs
 CHROMIUM ?= /usr/bin/chromium
@@ -47,8 +47,8 @@ bench: $(DEV_STAMP) ## Measure what watching costs, beside check_numerics and De
 cases: $(DEV_STAMP) ## Judge the training programs of a folder: make cases CASES=FOLDER
 	$(BIN)/python -m benchmarks.cases $(CASES)
 
-soak: $(DEV_STAMP) ## Train under watch for MINUTES (10); fails if memory grows or steps get slower
-	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES)
+soak: $(DEV_STAMP) ## Train STEPS (50000) steps under watch; fails if anything grows but the log
+	$(BIN)/python -m benchmarks.soak --steps $(STEPS)
 
 pictures: $(DEV_STAMP) | chromium ## Train the demos and take the documentation's pictures of them
 	$(BIN)/tb-numstab demo --folder demo --no-open
