@@ -31,6 +31,12 @@ class Checked:
     findings: Sequence[Finding]
     known: int = 0
 
+    @property
+    def notes(self) -> Sequence[str]:
+        """What the hook remarked on the last record."""
+        session = self.subject.session
+        return session.record(session.steps[-1]).notes
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -70,6 +76,8 @@ def _run_text(item: Checked, width: int) -> Iterator[str]:
         yield from _finding_text(finding, width)
     if item.known:
         yield f"  {item.known} known from the baseline"
+    for note in item.notes:
+        yield wrapped("note: ", note, width, "  ")
 
 
 def _finding_text(finding: Finding, width: int) -> Iterator[str]:
@@ -117,6 +125,7 @@ def _run_json(item: Checked) -> Json:
         "records": len(item.subject.session.steps),
         "first_step": item.subject.session.steps[0],
         "last_step": item.subject.session.steps[-1],
+        "notes": list(item.notes),
         "verdict": verdict_view(item.subject.verdict),
         "findings": [finding_view(f, item.subject.ops) for f in item.findings],
         "known": item.known,

@@ -12,7 +12,7 @@ import tensorflow as tf
 from tb_numstab.instrument.health import StepHealth
 from tb_numstab.instrument.host import warn_once
 from tb_numstab.instrument.logger import log_step_to
-from tb_numstab.instrument.options import OnNonfinite, Options
+from tb_numstab.instrument.options import OnNonfinite, Options, SourceLines
 from tb_numstab.instrument.schedule import MAX_RECORDS
 from tb_numstab.instrument.scope import StepScope
 from tb_numstab.instrument.watch import Watcher, hand_over
@@ -38,6 +38,7 @@ class NumericalHealth(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
         replay: bool = True,
         on_nonfinite: OnNonfinite = "warn",
         max_records: int = MAX_RECORDS,
+        source: SourceLines = "on",
     ) -> None:
         """Makes the callback; nothing is written before training begins.
 
@@ -47,6 +48,7 @@ class NumericalHealth(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
           replay: see ``tb_numstab.watch``, as for ``"auto"`` and ``max_records``.
           on_nonfinite: likewise; "raise" ends ``fit`` with a NonFiniteError.
           max_records: how many batches ``"auto"`` measures at most.
+          source: see ``tb_numstab.watch``.
 
         Raises:
           ValueError: an option has a value that is not allowed.
@@ -54,7 +56,7 @@ class NumericalHealth(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
         super().__init__()
         self.health: StepHealth | None = None
         self._log_dir = log_dir
-        self._watcher = Watcher(Options(every, replay, on_nonfinite, max_records))
+        self._watcher = Watcher(Options(every, replay, on_nonfinite, max_records, source))
         self._writer: Any = None
         self._scope: StepScope | None = None
         self._next_step = self._batch = 0

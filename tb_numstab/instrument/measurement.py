@@ -9,6 +9,8 @@ from tb_numstab.instrument.collector import Rows
 from tb_numstab.instrument.options import OnNonfinite
 from tb_numstab.schema.ops import OpSite
 
+SOURCE_OFF = 'source="off": this log holds no source lines, and names files without their folders'
+
 
 @dataclasses.dataclass(frozen=True)
 class Measurement:
@@ -23,6 +25,7 @@ class Measurement:
       notes: what a reader should know.
       kind: "survey" or "replay", as in StepRecord.
       step: the training step it belongs to; None for the one being logged.
+      source_off: whether source lines stay out of the log.
     """
 
     sites: list[OpSite]
@@ -33,10 +36,15 @@ class Measurement:
     notes: tuple[str, ...] = ()
     kind: str = "survey"
     step: int | None = None
+    source_off: bool = False
 
     def noting(self, note: str) -> Measurement:
         """The same with one more note."""
         return dataclasses.replace(self, notes=(*self.notes, note))
+
+    def without_source(self) -> Measurement:
+        """The same, to be logged without source lines."""
+        return dataclasses.replace(self.noting(SOURCE_OFF), source_off=True)
 
     def nonfinite(self) -> bool:
         """Whether NaN or Inf was measured anywhere."""

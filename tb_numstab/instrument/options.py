@@ -8,6 +8,7 @@ from typing import Literal, get_args
 from tb_numstab.instrument.schedule import MAX_RECORDS, make_schedule
 
 OnNonfinite = Literal["warn", "raise", "ignore"]
+SourceLines = Literal["on", "off"]
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,10 @@ class Options:
     replay: bool = True
     on_nonfinite: OnNonfinite = "warn"
     max_records: int = MAX_RECORDS
+    source: SourceLines = "on"
 
     def __post_init__(self) -> None:
         make_schedule(self.every, self.max_records)  # refuses what it cannot follow
-        if self.on_nonfinite not in get_args(OnNonfinite):
-            raise ValueError(f"on_nonfinite must be one of {get_args(OnNonfinite)}; got {self.on_nonfinite!r}")
+        for name, allowed in (("on_nonfinite", OnNonfinite), ("source", SourceLines)):
+            if (value := getattr(self, name)) not in get_args(allowed):
+                raise ValueError(f"{name} must be one of {get_args(allowed)}; got {value!r}")

@@ -20,7 +20,7 @@ from tb_numstab.instrument.host import step_aside, warn_once
 from tb_numstab.instrument.inline import call_function
 from tb_numstab.instrument.journal import Step
 from tb_numstab.instrument.measurement import Measurement
-from tb_numstab.instrument.options import OnNonfinite
+from tb_numstab.instrument.options import Options
 from tb_numstab.instrument.randomness import host_randomness_kept
 from tb_numstab.instrument.seams import current_listener
 from tb_numstab.instrument.twin import CannotShadow, Trace, tensor_ids, twin_of
@@ -34,13 +34,13 @@ class StepScope:
     Attributes:
       measurements: what has been measured, once the step is over.
       verdict: the sentinel's answer to come, on an ordinary step.
-      on_nonfinite: see ``watch``.
+      options: those of ``watch``.
       owner: something that all steps of one watched callable share, and no others.
     """
 
-    def __init__(self, eager: EagerRecorder, guard: Guard | None, on_nonfinite: OnNonfinite) -> None:
+    def __init__(self, eager: EagerRecorder, guard: Guard | None, options: Options) -> None:
         """Args are the watcher's own, shared by all of its steps; ``guard`` is None without replay."""
-        self.on_nonfinite = on_nonfinite
+        self.options = options
         self.owner = eager
         self.measurements: list[Measurement] = []
         self.verdict: Verdict | None = None

@@ -17,7 +17,7 @@ from tb_numstab.instrument.host import step_aside, warn_once
 from tb_numstab.instrument.measurement import MeasuredStep, Measurement
 from tb_numstab.instrument.op_types import is_measured
 from tb_numstab.instrument.operands import Array
-from tb_numstab.instrument.options import OnNonfinite, Options
+from tb_numstab.instrument.options import OnNonfinite, Options, SourceLines
 from tb_numstab.instrument.run_log import RunLog
 from tb_numstab.instrument.schedule import MAX_RECORDS, make_schedule
 from tb_numstab.instrument.session_graph import StepGraph
@@ -71,6 +71,7 @@ class HealthHook(tf.compat.v1.train.SessionRunHook):  # type: ignore[misc]  # Te
         replay: bool = True,
         on_nonfinite: OnNonfinite = "warn",
         max_records: int = MAX_RECORDS,
+        source: SourceLines = "on",
     ) -> None:
         """Makes the hook; nothing is written before the first step.
 
@@ -81,12 +82,13 @@ class HealthHook(tf.compat.v1.train.SessionRunHook):  # type: ignore[misc]  # Te
             variables per step.
           on_nonfinite: see ``tb_numstab.watch``, as for ``"auto"`` and ``max_records``.
           max_records: how many steps ``"auto"`` measures at most.
+          source: see ``tb_numstab.watch``.
 
         Raises:
           ValueError: an option has a value that is not allowed.
         """
         self.health: StepHealth | None = None
-        self._options = Options(every, replay, on_nonfinite, max_records)
+        self._options = Options(every, replay, on_nonfinite, max_records, source)
         self._schedule = make_schedule(every, max_records)
         self._log_dir = log_dir
         self._log: RunLog | None = None
@@ -201,7 +203,8 @@ class HealthHook(tf.compat.v1.train.SessionRunHook):  # type: ignore[misc]  # Te
         if collector.problem is not None:
             raise collector.problem
         rows = collector.finish(len(graph.sites))
-        return Measurement(graph.sites, rows, graph.handles, {}, {}, kind=kind, step=past.number)
+        measured = Measurement(graph.sites, rows, graph.handles, {}, {}, kind=kind, step=past.number)
+        return measured.without_source() if self._options.source == "off" else measured
 
     def _write(self, measured: list[Measurement]) -> None:
         assert self._step is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import ntpath
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -39,6 +40,8 @@ class SlotTable:
             slots = self._slots[id(measurement.sites)]
             for local in locals_:
                 site = _renumbered(measurement.sites[local], slots)
+                if measurement.source_off:
+                    site = _without_source(site)
                 links = [made[t] for t in measurement.takes.get(local, ()) if t in made]
                 if site.role is Role.VARIABLE:  # another function may have updated it before
                     links += [updated[h] for h in (measurement.variables.get(local),) if h in updated]
@@ -98,6 +101,12 @@ def _combined(earlier: Rows, later: Rows) -> Rows:
     histogram[: len(earlier.rows)] += earlier.histogram
     histogram[: len(later.rows)] += later.histogram
     return Rows(combine(first, second), histogram)
+
+
+def _without_source(site: OpSite) -> OpSite:
+    """The site with the names of its files, whichever system they are of, and no text."""
+    frames = (dataclasses.replace(f, file=ntpath.basename(f.file), text="") for f in site.frames)
+    return dataclasses.replace(site, frames=tuple(frames))
 
 
 def _renumbered(site: OpSite, slots: Slots) -> OpSite:

@@ -13,7 +13,7 @@ from tb_numstab.instrument.cluster import worker
 from tb_numstab.instrument.eager import EagerRecorder
 from tb_numstab.instrument.guard import Guard
 from tb_numstab.instrument.measurement import MeasuredStep
-from tb_numstab.instrument.options import OnNonfinite, Options
+from tb_numstab.instrument.options import OnNonfinite, Options, SourceLines
 from tb_numstab.instrument.schedule import MAX_RECORDS, make_schedule
 from tb_numstab.instrument.scope import FinalScope, StepScope, SurveyScope, current_scope
 
@@ -36,7 +36,7 @@ class Watcher:
     """
 
     def __init__(self, options: Options) -> None:
-        self._on_nonfinite = options.on_nonfinite
+        self._options = options
         # Workers must measure the same steps, and "auto" goes by each one's own clock.
         every = EVERY_OF_WORKERS if options.every == "auto" and worker() else options.every
         self._schedule = make_schedule(every, options.max_records)
@@ -47,11 +47,11 @@ class Watcher:
         """The scope of the next step."""
         alert = self._guard is not None and self._guard.take_alert()
         kind = SurveyScope if self._schedule.due() or alert else StepScope
-        return kind(self._eager, self._guard, self._on_nonfinite)
+        return kind(self._eager, self._guard, self._options)
 
     def finish(self) -> None:
         """Training is over: what is not settled yet goes to the next log_step."""
-        with FinalScope(self._eager, self._guard, self._on_nonfinite) as scope:
+        with FinalScope(self._eager, self._guard, self._options) as scope:
             hand_over(scope)
 
 
@@ -93,6 +93,7 @@ def watch(
     replay: bool = True,
     on_nonfinite: OnNonfinite = "warn",
     max_records: int = MAX_RECORDS,
+    source: SourceLines = "on",
 ) -> Callable[[F], F]: ...
 def watch(
     function: Any = None,
@@ -102,6 +103,7 @@ def watch(
     replay: bool = True,
     on_nonfinite: OnNonfinite = "warn",
     max_records: int = MAX_RECORDS,
+    source: SourceLines = "on",
 ) -> Any:
     """Measures a training step: forward, gradient and optimizer ops, in loops and nested functions.
 
@@ -120,6 +122,8 @@ def watch(
         logs a line, as for any new finding; "raise" raises NonFiniteError; "ignore" does nothing.
       max_records: with ``"auto"``, how many calls are measured at most; the distance grows in time. Bad calls
         that ``replay`` measures come on top.
+      source: "off" keeps the text of source lines and the folders of files out of the log; file names, line
+        numbers and function names stay.
 
     Returns:
       A callable with the same signature and attributes; or, without ``function``, a decorator.
@@ -128,7 +132,7 @@ def watch(
       ValueError: an option has a value that is not allowed.
       TypeError: ``function`` is not callable.
     """
-    options = Options(every, replay, on_nonfinite, max_records)
+    options = Options(every, replay, on_nonfinite, max_records, source)
     return functools.partial(_watch, options=options) if function is None else _watch(function, options)
 
 
@@ -168,5 +172,6 @@ def measured_steps(finished: list[StepScope], step: int) -> list[MeasuredStep]:
         scope.resolve()
         for measurement in scope.measurements:
             belongs = number if measurement.step is None else measurement.step
-            steps.setdefault(belongs, MeasuredStep(belongs, [], scope.on_nonfinite)).measurements.append(measurement)
+            kept = measurement.without_source() if scope.options.source == "off" else measurement
+            steps.setdefault(belongs, MeasuredStep(belongs, [], scope.options.on_nonfinite)).measurements.append(kept)
     return [steps[number] for number in sorted(steps)]
