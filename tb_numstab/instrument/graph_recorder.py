@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.data.ops import iterator_ops
 from tensorflow.python.eager import record
 
 from tb_numstab.instrument.bucket import Bucket
 from tb_numstab.instrument.cluster import worker
 from tb_numstab.instrument.collector import Collector, Entry, Update
 from tb_numstab.instrument.inline import call_inline
+from tb_numstab.instrument.iterators import handles_in
 from tb_numstab.instrument.op_types import (
     ALIASES,
     CALLS,
@@ -29,7 +29,7 @@ from tb_numstab.instrument.op_types import (
     is_update,
 )
 from tb_numstab.instrument.operands import counts_events
-from tb_numstab.instrument.recorder import Recorder, constant_site, static_shape
+from tb_numstab.instrument.recorder import Recorder, constant_site, owner_of, static_shape
 from tb_numstab.instrument.shadow import is_variable
 from tb_numstab.schema.ops import OpSite, Role
 
@@ -50,7 +50,8 @@ class GraphRecorder(Recorder):
         self.compiled = False  # part of it is compiled in training
         self.shared = False  # it waits for other workers
         self.returned: list[int] = []  # slots of what the function returns, flat; -1 where not measured
-        self._iterators: set[int] = set()  # ids of arguments that a replay can rewind
+        self.iterators: dict[int, Any] = {}  # tf.data iterators it captures, by id of their handle
+        self._given: set[int] = set()  # ids of the handles of those it is given
         self._collect = collect
         self._top: Any = None
         self._buckets: dict[int, Bucket] = {}  # by graph
@@ -79,8 +80,7 @@ class GraphRecorder(Recorder):
         return call_inline(function, args, kwargs)
 
     def _add_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        flat = tf.nest.flatten((args, kwargs))
-        self._iterators = {i._iterator_resource._id for i in flat if isinstance(i, iterator_ops.OwnedIterator)}
+        self._given = {handle._id for handle in handles_in(args, kwargs)}
         where = self.describe("Placeholder", "argument", ())
         for index, tensor in enumerate(tf.nest.flatten((args, kwargs), expand_composites=True)):
             if isinstance(tensor, tf.Variable):
@@ -137,13 +137,21 @@ class GraphRecorder(Recorder):
         elif op_type not in SAFE_RESOURCE_READS and op_type not in CALLS:
             for tensor in inputs:
                 external = self._external(tensor) if tensor.dtype == tf.resource else None
-                if external is not None and op_type in FROM_ITERATOR and external._id not in self._iterators:
-                    self.refusal = self.refusal or (
-                        "it takes its data from an iterator that cannot be read twice, a captured or distributed one; "
-                        "give it the data, or a tf.data iterator, as an argument"
-                    )
+                if external is not None and op_type in FROM_ITERATOR:
+                    self._check_iterator(external)
                 elif isinstance(external, tf.__internal__.EagerTensor) and not is_variable(external):
                     self.refusal = self.refusal or f"{op_type} changes a captured resource that cannot be copied"
+
+    def _check_iterator(self, handle: Any) -> None:
+        if handle._id in self._given:
+            return
+        iterator = owner_of(handle, "_iterator_resource")
+        if iterator is None:
+            self.refusal = self.refusal or (
+                "it captures an iterator that cannot be read twice; give it the data, or the iterator, as an argument"
+            )
+        else:
+            self.iterators[id(handle)] = iterator
 
     def _add_op(self, op_type: str, inputs: Sequence[Any], outputs: Sequence[Any], name: str, graph: Any) -> None:
         measured = [(i, t) for i, t in enumerate(outputs) if is_measured(t.dtype.name)]

@@ -18,12 +18,13 @@ import tensorflow as tf
 from tb_numstab.instrument import iterators
 from tb_numstab.instrument.eager import EagerRecorder
 from tb_numstab.instrument.host import step_aside
+from tb_numstab.instrument.iterators import Arguments
 from tb_numstab.instrument.journal import Call, Journal, Step
 from tb_numstab.instrument.measurement import Measurement
 from tb_numstab.instrument.randomness import host_randomness_kept
 from tb_numstab.instrument.sentinel import Label, Sentinel, nonfinite
 from tb_numstab.instrument.shadow import Handles, Shadow
-from tb_numstab.instrument.twin import CannotShadow, Twin, compiled_twin_of, tensor_ids, twin_of
+from tb_numstab.instrument.twin import CannotShadow, Twin, call_for_training, compiled_twin_of, tensor_ids, twin_of
 from tb_numstab.schema.names import NOT_REPRODUCED
 
 MAX_REPLAYS = 100
@@ -95,19 +96,20 @@ class Guard:
         """Sets whether calls can be run again exactly (see Journal.exact)."""
         self._journal.exact = exact
 
-    def call(self, original: Callable[..., Any], function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def call(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Makes one call of the training and notes what a replay needs."""
-        call, real = None, (args, kwargs)
+        call, real = None, Arguments(args, kwargs, {})
         try:
             twin = twin_of(function)
             if not self._off and twin.usable and function._variable_creation_config is not None:
-                real = iterators.for_training(args, kwargs)
-                call = self._journal.add(function, args, kwargs, twin.written)
+                given = Arguments(args, kwargs, twin.iterators)
+                real = iterators.for_training(given)
+                call = self._journal.add(function, given, twin.written)
         except Exception as error:  # noqa: BLE001 - monitoring steps aside, whatever went wrong
             self._switch_off(error)
-        result = original(function, *real[0], **real[1])
+        result = call_for_training(function, real)
         if call is not None:
-            call.args, call.kwargs = iterators.recorded(call.args, call.kwargs)
+            call.given = iterators.recorded(call.given)
             call.returned = tensor_ids(result)
             self._outputs += tf.nest.flatten(result, expand_composites=True)
             self._trained |= twin.trained
@@ -204,12 +206,13 @@ class Guard:
 
     def _measure(self, twin: Twin, call: Call, state: Handles, number: int | None) -> list[Measurement]:
         try:
-            trace = twin.trace(*call.arguments())
+            arguments = call.arguments()
+            trace = twin.trace(arguments.args, arguments.kwargs)
         except CannotShadow:
             return []
         call.restore(state)
         rows = twin.run(trace, call.arguments, stand_ins=state)
-        measured = trace.measured(rows, call.arguments(), call.returned, kind="replay")
+        measured = trace.measured(rows, arguments, call.returned, kind="replay")
         return [dataclasses.replace(measured, step=number)]
 
     def _forget(self) -> None:

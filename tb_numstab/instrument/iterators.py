@@ -1,17 +1,45 @@
-"""A step that pulls its own data from a tf.data iterator: keeping what it pulled, to run it again."""
+"""A step that pulls its own data from a tf.data iterator: keeping what it pulled, to run it again.
+
+The iterator is an argument or captured by the function; a distributed one consists of one for each replica.
+"""
 
 from __future__ import annotations
 
 import atexit
 import weakref
 from collections import deque
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
 
 import tensorflow as tf
-from tensorflow.python.data.ops import iterator_ops
+from tensorflow.python.data.ops import iterator_ops, multi_device_iterator_ops
+from tensorflow.python.distribute import input_lib
 
-Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+_ITERATORS = (
+    iterator_ops.OwnedIterator,
+    multi_device_iterator_ops.OwnedMultiDeviceIterator,
+    input_lib._SingleWorkerOwnedDatasetIterator,
+    input_lib.DistributedIterator,
+)
+"""A distributed iterator has one for each worker, that one for all devices, and in it a plain one for each device."""
+
+
+class Arguments(NamedTuple):
+    """What a call of a tf.function is given.
+
+    Attributes:
+      args: positional arguments.
+      kwargs: keyword arguments.
+      captured: iterators that the function captures, by the id of their handle.
+    """
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    captured: dict[int, Any]
+
+    def handles(self) -> dict[int, Any]:
+        """The handles to call the function with, by the id of the captured one each stands for."""
+        return {key: iterator._iterator_resource for key, iterator in self.captured.items()}
 
 
 _open: weakref.WeakSet[_Tap] = weakref.WeakSet()
@@ -31,13 +59,13 @@ class _Tap:
         self._source = iter(iterator)
         self._ahead: deque[Any] = deque()  # pulled by a measured run, owed to the training run
         self.pulled: list[Any] = []
-        self.spec = iterator.element_spec
-        self.for_training: Any = as_iterator(self._training(), self.spec)
+        self.spec, self.device = iterator.element_spec, iterator._iterator_resource.device
+        self.for_training: Any = as_iterator(self._training(), self.spec, self.device)
         _open.add(self)
 
     def for_measuring(self) -> Any:
         """An iterator whose elements the training run gets as well; each begins at the same one."""
-        return as_iterator(self._measuring(), self.spec)
+        return as_iterator(self._measuring(), self.spec, self.device)
 
     def _measuring(self) -> Iterator[Any]:
         yield from tuple(self._ahead)
@@ -66,59 +94,73 @@ def _tap(iterator: Any) -> _Tap:
     return tap
 
 
-def _mapped(args: tuple[Any, ...], kwargs: dict[str, Any], change: Any) -> Arguments:
-    flat = tf.nest.flatten((args, kwargs))
-    if not any(isinstance(a, iterator_ops.OwnedIterator) for a in flat):
-        return args, kwargs
-    changed = [change(_tap(a)) if isinstance(a, iterator_ops.OwnedIterator) else a for a in flat]
-    result: Arguments = tf.nest.pack_sequence_as((args, kwargs), changed)
-    return result
-
-
-def for_measuring(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
-    """Arguments for a measured run; what it pulls, the next training run pulls again."""
-    return _mapped(args, kwargs, lambda tap: tap.for_measuring())
-
-
-def for_training(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
-    """Arguments for the training run."""
-
-    def start(tap: _Tap) -> Any:
-        tap.pulled.clear()
-        return tap.for_training
-
-    return _mapped(args, kwargs, start)
-
-
-def recorded(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
-    """The arguments of the training run that just ended, with iterators that yield what it pulled."""
-    return _mapped(args, kwargs, lambda tap: Replay(list(tap.pulled), tap.spec))
-
-
 class Replay:
     """The elements that one run pulled from one iterator."""
 
-    def __init__(self, elements: list[Any], spec: Any) -> None:
-        self._elements = elements
-        self._spec = spec
+    def __init__(self, tap: _Tap) -> None:
+        self._elements, self._spec, self._device = list(tap.pulled), tap.spec, tap.device
 
     def iterator(self) -> Any:
         """A tf.data iterator over them."""
-        return as_iterator(self._elements, self._spec)
+        return as_iterator(self._elements, self._spec, self._device)
 
 
-def opened(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
+def for_measuring(arguments: Arguments) -> Arguments:
+    """Arguments for a measured run; what it pulls, the next training run pulls again."""
+    return _mapped(arguments, lambda iterator: _tap(iterator).for_measuring())
+
+
+def for_training(arguments: Arguments) -> Arguments:
+    """Arguments for the training run."""
+
+    def start(iterator: Any) -> Any:
+        tap = _tap(iterator)
+        tap.pulled.clear()
+        return tap.for_training
+
+    return _mapped(arguments, start)
+
+
+def recorded(arguments: Arguments) -> Arguments:
+    """The arguments of the training run that just ended, with a Replay of what it pulled from each iterator."""
+    return _mapped(arguments, lambda iterator: Replay(_tap(iterator)))
+
+
+def opened(arguments: Arguments) -> Arguments:
     """Recorded arguments with every Replay as a fresh iterator."""
-    flat = tf.nest.flatten((args, kwargs))
-    if not any(isinstance(a, Replay) for a in flat):
-        return args, kwargs
-    result: Arguments = tf.nest.pack_sequence_as(
-        (args, kwargs), [a.iterator() if isinstance(a, Replay) else a for a in flat]
-    )
-    return result
+    return _mapped(arguments, Replay.iterator)
 
 
-def as_iterator(elements: Iterable[Any], spec: Any) -> Any:
+def handles_in(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+    """The handles of all iterators among the arguments."""
+    found: list[Any] = []
+
+    def note(iterator: Any) -> Any:
+        found.append(iterator._iterator_resource)
+        return iterator
+
+    _mapped(Arguments(args, kwargs, {}), note)
+    return found
+
+
+def _mapped(arguments: Arguments, change: Callable[[Any], Any]) -> Arguments:
+    flat = tf.nest.flatten(tuple(arguments))
+    if not any(isinstance(a, (*_ITERATORS, Replay)) for a in flat):
+        return arguments
+    return Arguments(*tf.nest.pack_sequence_as(tuple(arguments), [_changed(a, change) for a in flat]))
+
+
+def _changed(value: Any, change: Callable[[Any], Any]) -> Any:
+    """``value`` with each plain iterator in it changed."""
+    if isinstance(value, (iterator_ops.OwnedIterator, Replay)):
+        return change(value)
+    if isinstance(value, _ITERATORS):
+        spec = value._type_spec
+        return spec._from_components([_changed(part, change) for part in spec._to_components(value)])
+    return value
+
+
+def as_iterator(elements: Iterable[Any], spec: Any, device: str) -> Any:
     """A tf.data iterator over Python elements, which pulls none before it is asked for it."""
     options = tf.data.Options()
     # Nothing may run ahead: an element pulled early would be lost to the training run.
@@ -126,5 +168,6 @@ def as_iterator(elements: Iterable[Any], spec: Any) -> Any:
     options.experimental_optimization.inject_prefetch = False
     options.autotune.enabled = False
     options.experimental_slack = False
-    dataset = tf.data.Dataset.from_generator(lambda: iter(elements), output_signature=spec)
-    return iter(dataset.with_options(options))
+    with tf.device(device):
+        dataset = tf.data.Dataset.from_generator(lambda: iter(elements), output_signature=spec)
+        return iter(dataset.with_options(options))

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager import record
-from tensorflow.python.eager.polymorphic_function import tracing_compilation
 
 from tb_numstab.instrument import iterators
+from tb_numstab.instrument.iterators import Arguments
 from tb_numstab.instrument.shadow import Handles, Shadow, assign, is_variable, read
-from tb_numstab.instrument.twin import call_concrete, flat_inputs
+from tb_numstab.instrument.twin import call_concrete, concrete_of, flat_inputs
 
 SNAPSHOT_STEPS = 10
 """Steps between two copies of the state: the measured cost falls below the noise, one copy is kept."""
@@ -34,15 +34,14 @@ class Call:
     """One call of a tf.function by the training, ready to be run again."""
 
     function: Any
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
+    given: Arguments  # with a Replay for each iterator, once the call is over
     read_only: list[tuple[int, Any]]  # (handle id, value) of small variables the function does not write
     snapshot: Shadow | None  # the state before the call, where it cannot be rolled forward
     returned: list[int] = field(default_factory=list)  # tensor_ids of its result
 
-    def arguments(self) -> iterators.Arguments:
+    def arguments(self) -> Arguments:
         """Its arguments, with iterators that yield what the call pulled."""
-        return iterators.opened(self.args, self.kwargs)
+        return iterators.opened(self.given)
 
     def restore(self, state: Handles) -> None:
         """Brings small variables that the training changed by other means to their values of then."""
@@ -52,11 +51,11 @@ class Call:
 
     def run(self, state: Handles) -> list[Any]:
         """Runs the call again as the training did, changing only ``state``; returns its flat outputs."""
-        args, kwargs = self.arguments()
-        concrete = concrete_of(self.function, args, kwargs)
+        arguments = self.arguments()
+        concrete = concrete_of(self.function, arguments)
         self.restore(state)
         with record.stop_recording():
-            return _flat(call_concrete(concrete, flat_inputs(concrete, args, kwargs), state))
+            return _flat(call_concrete(concrete, flat_inputs(concrete, arguments), state | arguments.handles()))
 
 
 @dataclass
@@ -96,23 +95,22 @@ class Journal:
         self.steps = []
         self._snapshot = Shadow()
 
-    def add(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], written: set[int]) -> Call:
+    def add(self, function: Any, given: Arguments, written: set[int]) -> Call:
         """Notes a call that is about to happen.
 
         Args:
           function: the tf.function.
-          args: its positional arguments; iterators are filled in by ``finish``.
-          kwargs: its keyword arguments.
+          given: its arguments.
           written: ids of the variable handles it updates.
         """
-        arguments = [t for t in tf.nest.flatten((args, kwargs)) if isinstance(t, tf.Variable)]
+        arguments = [t for t in tf.nest.flatten((given.args, given.kwargs)) if isinstance(t, tf.Variable)]
         handles = [*self._handles_of(function), *(v.handle for v in arguments)]
         if self.exact:
             self._snapshot.include(handles)
         read_only = [h for h in handles if id(h) not in written and _elements(h) <= READ_ONLY_LIMIT]
         call = Call(
             function,
-            *_kept(args, kwargs),
+            _kept(given),
             read_only=[(id(h), read(h)) for h in read_only],
             snapshot=None if self.exact else Shadow(handles),
         )
@@ -149,14 +147,6 @@ class Journal:
         return known[1]
 
 
-def concrete_of(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """The trace that a tf.function uses for these arguments."""
-    options = (
-        function._no_variable_creation_config if function._created_variables else function._variable_creation_config
-    )
-    return tracing_compilation.trace_function(args, kwargs, options)
-
-
 def _flat(result: Any) -> list[Any]:
     """Flat outputs of a call, those that Keras's train function packs into an optional among them."""
     flat: list[Any] = []
@@ -172,12 +162,10 @@ def _elements(handle: Any) -> int:
     return READ_ONLY_LIMIT + 1 if count is None else count
 
 
-def _kept(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _kept(given: Arguments) -> Arguments:
     """Arguments that stay what they are: the user may fill the same numpy buffer again for the next step."""
-    flat = tf.nest.flatten((args, kwargs))
+    flat = tf.nest.flatten(tuple(given))
     if not any(isinstance(a, np.ndarray) for a in flat):
-        return args, kwargs
-    kept: tuple[tuple[Any, ...], dict[str, Any]] = tf.nest.pack_sequence_as(
-        (args, kwargs), [a.copy() if isinstance(a, np.ndarray) else a for a in flat]
-    )
-    return kept
+        return given
+    kept = [a.copy() if isinstance(a, np.ndarray) else a for a in flat]
+    return Arguments(*tf.nest.pack_sequence_as(tuple(given), kept))

@@ -20,8 +20,8 @@ from tb_numstab.instrument.counters import LAYOUTS, measure
 from tb_numstab.instrument.seams import Listener, listening
 from tb_numstab.schema.ops import OpSite, Role
 
-_VARIABLE_FRAMES = 20
-"""How far up the stack the variable behind a handle is looked for."""
+_OWNER_FRAMES = 20
+"""How far up the stack the variable or iterator behind a handle is looked for."""
 
 _AFTER_GRADIENTS = (Role.GRADIENT, Role.OPTIMIZER)
 
@@ -187,13 +187,9 @@ class Recorder(Listener):
     def note_variable(self, handle: Any) -> int:
         """Remembers the variable whose method is touching ``handle`` now; returns the handle's id."""
         if id(handle) not in self._variables:
-            frame: FrameType | None = sys._getframe(1)
-            for _ in range(_VARIABLE_FRAMES):
-                owner = frame.f_locals.get("self") if frame is not None else None
-                if getattr(owner, "_handle", None) is handle:
-                    self._variables[id(handle)] = owner
-                    break
-                frame = frame.f_back if frame is not None else None
+            variable = owner_of(handle, "_handle")
+            if variable is not None:
+                self._variables[id(handle)] = variable
         return id(handle)
 
     def is_trained(self, handle: int) -> bool:
@@ -218,6 +214,19 @@ class Recorder(Listener):
                 if handle is not None and isinstance(getattr(variable, "path", None), str):
                     paths[id(handle)] = variable.path
         return paths
+
+
+def owner_of(handle: Any, attribute: str) -> Any:
+    """The object whose method is touching ``handle`` now and has it as ``attribute``; None without one."""
+    frame: FrameType | None = sys._getframe(1)
+    for _ in range(_OWNER_FRAMES):
+        if frame is None:
+            return None
+        owner = frame.f_locals.get("self")
+        if getattr(owner, attribute, None) is handle:
+            return owner
+        frame = frame.f_back
+    return None
 
 
 def static_shape(tensor: Any) -> tuple[int, ...] | None:

@@ -7,6 +7,7 @@ import threading
 from contextlib import ExitStack
 from typing import Any
 
+import tensorflow as tf
 from tensorflow.python.eager import context as tf_context
 from tensorflow.python.eager.polymorphic_function import polymorphic_function
 from tensorflow.python.framework import errors
@@ -18,12 +19,13 @@ from tb_numstab.instrument.graph_recorder import GraphRecorder
 from tb_numstab.instrument.guard import Guard, Verdict
 from tb_numstab.instrument.host import step_aside, warn_once
 from tb_numstab.instrument.inline import call_function
+from tb_numstab.instrument.iterators import Arguments
 from tb_numstab.instrument.journal import Step
 from tb_numstab.instrument.measurement import Measurement
 from tb_numstab.instrument.options import Options
 from tb_numstab.instrument.randomness import host_randomness_kept
 from tb_numstab.instrument.seams import current_listener
-from tb_numstab.instrument.twin import CannotShadow, Trace, tensor_ids, twin_of
+from tb_numstab.instrument.twin import CannotShadow, Trace, call_for_training, tensor_ids, twin_of
 
 _thread = threading.local()
 
@@ -110,7 +112,7 @@ class StepScope:
         if self._guard is None:
             return call_function(function, *args, **kwargs)
         with self._eager.paused():
-            return self._guard.call(call_function, function, args, kwargs)
+            return self._guard.call(function, args, kwargs)
 
 
 class FinalScope(StepScope):
@@ -145,11 +147,11 @@ class SurveyScope(StepScope):
     def _call(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         with self._eager.paused():
             measured = self._measure(function, args, kwargs)
-            real_args, real_kwargs = iterators.for_training(args, kwargs)
-            result = call_function(function, *real_args, **real_kwargs)
+            arguments = Arguments(args, kwargs, twin_of(function).iterators)
+            result = call_for_training(function, iterators.for_training(arguments))
         if measured is not None:
             trace, rows = measured
-            self.measurements.append(trace.measured(rows, (args, kwargs), tensor_ids(result)))
+            self.measurements.append(trace.measured(rows, arguments, tensor_ids(result)))
             if self._guard is not None:
                 self._guard.rely_on(not (twin_of(function).hidden_state or self._eager.updates_variables))
         return result
@@ -163,7 +165,8 @@ class SurveyScope(StepScope):
                     function.get_concrete_function(*args, **kwargs)  # creates its variables, as its first call would
                 twin = twin_of(function)
                 trace = twin.trace(args, kwargs)
-                return trace, twin.run(trace, lambda: iterators.for_measuring(args, kwargs))
+                arguments = Arguments(args, kwargs, twin.iterators)
+                return trace, twin.run(trace, lambda: iterators.for_measuring(arguments))
         except CannotShadow as reason:
             warn_once(f"{name} is not measured: {reason}. Training goes on unchanged.")
         except (errors.OutOfRangeError, StopIteration):
@@ -185,7 +188,9 @@ def _install() -> None:
 
     @functools.wraps(call_function)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if tf_context.executing_eagerly():
+        if tf.config.functions_run_eagerly():
+            pass  # its ops are measured as they run
+        elif tf_context.executing_eagerly():
             scope = current_scope()
             if scope is not None:
                 return scope.call(self, args, kwargs)

@@ -21,6 +21,7 @@ from tensorflow.python.eager.polymorphic_function import tracing_compilation
 from tb_numstab.instrument.collector import Collector, Rows
 from tb_numstab.instrument.compiled import CompiledRecorder
 from tb_numstab.instrument.graph_recorder import GraphRecorder
+from tb_numstab.instrument.inline import call_function
 from tb_numstab.instrument.iterators import Arguments
 from tb_numstab.instrument.measurement import Measurement
 from tb_numstab.instrument.op_types import LOOPS
@@ -62,7 +63,7 @@ class Trace:
           kind: as in Measurement.
         """
         slots = self.recorder.arguments
-        inputs = zip(self.concrete.graph.inputs, flat_inputs(self.concrete, *arguments), strict=False)
+        inputs = zip(self.concrete.graph.inputs, flat_inputs(self.concrete, arguments), strict=False)
         return Measurement(
             sites=self.sites,
             rows=rows,
@@ -84,6 +85,7 @@ class Twin:
       compiled: XLA compiles it, or part of it, in training.
       shared: it waits for other workers, which must run it too.
       hidden_state: it draws random numbers that a second run cannot draw again.
+      iterators: the tf.data iterators it captures, by id of their handle.
     """
 
     def __init__(self, function: Any, recorder: type[GraphRecorder] = GraphRecorder) -> None:
@@ -96,6 +98,7 @@ class Twin:
         self.trained: dict[int, Any] = {}
         self.compiled = self.shared = False
         self.hidden_state = False
+        self.iterators: dict[int, Any] = {}
         self._options = tracing_compilation.TracingOptions(
             python_function=self._traced(function),
             name=f"numstab_{getattr(function, '_name', 'twin')}",
@@ -141,6 +144,7 @@ class Twin:
         self.compiled |= recorder.compiled
         self.shared |= recorder.shared
         self.hidden_state |= bool(recorder.notes)
+        self.iterators |= recorder.iterators
         self.written |= recorder.written
         self.trained |= recorder.written_variables(trainable=True)
         if not self.trained:
@@ -155,16 +159,16 @@ class Twin:
           stand_ins: variables to start from instead of the real ones, by id of the real one's handle.
         """
         first = arguments()
-        shadow = Shadow(flat_inputs(trace.concrete, *first), stand_ins)
+        shadow = Shadow(flat_inputs(trace.concrete, first), stand_ins)
         rows = self._run(trace, first, shadow, exact=False)
         # Where gradients or updates went bad, estimates will not do: the state is still there to run it again.
         return self._run(trace, arguments(), shadow, exact=True) if _went_bad(trace.sites, rows) else rows
 
     def _run(self, trace: Trace, arguments: Arguments, shadow: Shadow, exact: bool) -> Rows:
-        inputs = flat_inputs(trace.concrete, *arguments)
+        inputs = flat_inputs(trace.concrete, arguments)
         collector = self._collector = Collector(exact=exact, old_values=shadow.host_values())
         with record.stop_recording():
-            call_concrete(trace.concrete, inputs, shadow.variables())
+            call_concrete(trace.concrete, inputs, shadow.variables() | arguments.handles())
         self._collector = Collector()
         if collector.problem is not None:
             raise collector.problem
@@ -200,10 +204,11 @@ def compiled_twin_of(function: Any) -> Twin:
     return twin
 
 
-def flat_inputs(concrete: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+def flat_inputs(concrete: Any, arguments: Arguments) -> list[Any]:
     """A concrete function's inputs for these arguments, captured ones last."""
     function_type = concrete.function_type
-    return [*function_type.unpack_inputs(function_type.bind(*args, **kwargs)), *concrete.captured_inputs]
+    bound = function_type.bind(*arguments.args, **arguments.kwargs)
+    return [*function_type.unpack_inputs(bound), *concrete.captured_inputs]
 
 
 def tensor_ids(structure: Any) -> list[int]:
@@ -212,8 +217,24 @@ def tensor_ids(structure: Any) -> list[int]:
     return [t._id if isinstance(t, tf.__internal__.EagerTensor) else -1 for t in flat]
 
 
+def concrete_of(function: Any, arguments: Arguments) -> Any:
+    """The trace that a tf.function uses for these arguments."""
+    options = (
+        function._no_variable_creation_config if function._created_variables else function._variable_creation_config
+    )
+    return tracing_compilation.trace_function(arguments.args, arguments.kwargs, options)
+
+
+def call_for_training(function: Any, arguments: Arguments) -> Any:
+    """Makes the training's own call of a tf.function."""
+    if not arguments.captured:
+        return call_function(function, *arguments.args, **arguments.kwargs)
+    concrete = concrete_of(function, arguments)
+    return call_concrete(concrete, flat_inputs(concrete, arguments), arguments.handles())
+
+
 def call_concrete(concrete: Any, inputs: list[Any], stand_ins: Mapping[int, Any]) -> Any:
-    """Calls a concrete function with stand-ins for its variables."""
+    """Calls a concrete function with stand-ins for its variables and the iterators it captures."""
     captured = len(concrete.captured_inputs)
     tensors = replaced(inputs, stand_ins)
     return concrete._call_flat(tensors[: len(tensors) - captured], tensors[len(tensors) - captured :])

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tests.instrument.kinds import WIDTH, Kind, Watching, descend, run
+from tests.instrument.kinds import WIDTH, Kind, Watching, descend, log_of_sum, ones, run
 
 
 def eager_loop(watching: Watching) -> Sequence[Any]:
@@ -25,7 +25,7 @@ def eager_loop(watching: Watching) -> Sequence[Any]:
 
 def eager_in_backpropagation(watching: Watching) -> Sequence[Any]:
     """The loss stays finite; the gradient of the square root at zero does not."""
-    w = tf.Variable(tf.ones([WIDTH]))
+    w = ones()
 
     def step(x: Any) -> float:
         with tf.GradientTape() as tape:
@@ -39,15 +39,9 @@ def eager_in_backpropagation(watching: Watching) -> Sequence[Any]:
 
 
 def functions_run_eagerly(watching: Watching) -> Sequence[Any]:
-    w = tf.Variable(tf.ones([WIDTH]))
+    w = ones()
 
-    @tf.function
-    def step(x: Any) -> Any:
-        with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
-        descend(tape, loss, w)
-        return loss
-
+    step = tf.function(log_of_sum(w))
     tf.config.run_functions_eagerly(True)
     try:
         run(watching, step)
@@ -58,7 +52,7 @@ def functions_run_eagerly(watching: Watching) -> Sequence[Any]:
 
 def eager_update(watching: Watching) -> Sequence[Any]:
     """A function gives the gradient, eager code applies it."""
-    w = tf.Variable(tf.ones([WIDTH]))
+    w = ones()
 
     @tf.function
     def gradient(x: Any) -> Any:
@@ -75,7 +69,7 @@ def eager_update(watching: Watching) -> Sequence[Any]:
 
 def eager_loss(watching: Watching) -> Sequence[Any]:
     """The model is a function; loss, tape and update are eager."""
-    w = tf.Variable(tf.ones([WIDTH]))
+    w = ones()
 
     @tf.function
     def model(x: Any) -> Any:
@@ -93,7 +87,7 @@ def eager_loss(watching: Watching) -> Sequence[Any]:
 
 def tape_around_function(watching: Watching) -> Sequence[Any]:
     """The loss is a function; tape and update are eager."""
-    w = tf.Variable(tf.ones([WIDTH]))
+    w = ones()
 
     @tf.function
     def compute_loss(x: Any) -> Any:

@@ -8,25 +8,19 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tests.instrument.kinds import BAD, ROWS, WIDTH, Kind, Watching, batch, descend, run
+from tests.instrument.kinds import BAD, ROWS, WIDTH, Kind, Watching, batch, descend, log_of_sum, ones, run
 
 
 def tf_function(watching: Watching) -> Sequence[Any]:
-    w = tf.Variable(tf.ones([WIDTH]))
+    w = ones()
 
-    @tf.function
-    def step(x: Any) -> Any:
-        with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
-        descend(tape, loss, w)
-        return loss
-
+    step = tf.function(log_of_sum(w))
     run(watching, step)
     return [w]
 
 
 def nested(watching: Watching) -> Sequence[Any]:
-    w = tf.Variable(tf.ones([WIDTH]))
+    w = ones()
 
     @tf.function
     def model(x: Any) -> Any:
@@ -44,72 +38,42 @@ def nested(watching: Watching) -> Sequence[Any]:
 
 
 def traced_before(watching: Watching) -> Sequence[Any]:
-    w = tf.Variable(tf.ones([WIDTH]))
+    w = ones()
 
-    @tf.function
-    def step(x: Any) -> Any:
-        with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
-        descend(tape, loss, w)
-        return loss
-
+    step = tf.function(log_of_sum(w))
     step(tf.constant(batch(0)))
     run(watching, step)
     return [w]
 
 
 def new_shapes(watching: Watching) -> Sequence[Any]:
-    w = tf.Variable(tf.ones([WIDTH]))
+    w = ones()
 
-    @tf.function
-    def step(x: Any) -> Any:
-        with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
-        descend(tape, loss, w)
-        return loss
-
+    step = tf.function(log_of_sum(w))
     run(watching, step, lambda i: [tf.constant(batch(i, rows=4 + i))])
     return [w]
 
 
 def reduce_retracing(watching: Watching) -> Sequence[Any]:
-    w = tf.Variable(tf.ones([WIDTH]))
+    w = ones()
 
-    @tf.function(reduce_retracing=True)
-    def step(x: Any) -> Any:
-        with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
-        descend(tape, loss, w)
-        return loss
-
+    step = tf.function(log_of_sum(w), reduce_retracing=True)
     run(watching, step, lambda i: [tf.constant(batch(i, rows=4 + i))])
     return [w]
 
 
 def input_signature(watching: Watching) -> Sequence[Any]:
-    w = tf.Variable(tf.ones([WIDTH]))
+    w = ones()
 
-    @tf.function(input_signature=[tf.TensorSpec(None, tf.float32)])
-    def step(x: Any) -> Any:
-        with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
-        descend(tape, loss, w)
-        return loss
-
+    step = tf.function(log_of_sum(w), input_signature=[tf.TensorSpec(None, tf.float32)])
     run(watching, step, lambda i: [batch(i, rows=4 + i)])
     return [w]
 
 
 def jit_compiled(watching: Watching) -> Sequence[Any]:
-    w = tf.Variable(tf.ones([WIDTH]))
+    w = ones()
 
-    @tf.function(jit_compile=True)
-    def step(x: Any) -> Any:
-        with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
-        descend(tape, loss, w)
-        return loss
-
+    step = tf.function(log_of_sum(w), jit_compile=True)
     run(watching, step)
     return [w]
 
@@ -128,7 +92,7 @@ def angles() -> tuple[Any, Any]:
 
 def jit_only(watching: Watching) -> Sequence[Any]:
     """XLA multiplies and subtracts in one rounding, and lands below zero where op by op nothing is left."""
-    w = tf.Variable(tf.ones([WIDTH]))
+    w = ones()
 
     @tf.function(jit_compile=True)
     def step(x: Any, angle: Any) -> Any:
@@ -144,15 +108,9 @@ def jit_only(watching: Watching) -> Sequence[Any]:
 
 
 def jit_forbidden(watching: Watching) -> Sequence[Any]:
-    w = tf.Variable(tf.ones([WIDTH]))
+    w = ones()
 
-    @tf.function(jit_compile=False)
-    def step(x: Any) -> Any:
-        with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
-        descend(tape, loss, w)
-        return loss
-
+    step = tf.function(log_of_sum(w), jit_compile=False)
     run(watching, step)
     return [w]
 
@@ -180,7 +138,7 @@ def module(watching: Watching) -> Sequence[Any]:
 
 def accumulation(watching: Watching) -> Sequence[Any]:
     """Gradients are summed over two calls, then applied by another function."""
-    w = tf.Variable(tf.ones([WIDTH]))
+    w = ones()
     total = tf.Variable(tf.zeros([WIDTH]), trainable=False)
 
     @tf.function
@@ -205,7 +163,7 @@ def accumulation(watching: Watching) -> Sequence[Any]:
 
 
 def custom_gradient(watching: Watching) -> Sequence[Any]:
-    w = tf.Variable(tf.ones([WIDTH]))
+    w = ones()
 
     @tf.custom_gradient
     def score(p: Any) -> Any:
@@ -226,7 +184,7 @@ def custom_gradient(watching: Watching) -> Sequence[Any]:
 
 
 def recompute_grad(watching: Watching) -> Sequence[Any]:
-    w = tf.Variable(tf.ones([WIDTH]))
+    w = ones()
 
     @tf.recompute_grad
     def model(x: Any) -> Any:
@@ -322,12 +280,7 @@ def learning_rate_changed(watching: Watching) -> Sequence[Any]:
 def buffer_used_again(watching: Watching) -> Sequence[Any]:
     w, buffer = tf.Variable(tf.ones([WIDTH])), np.empty([ROWS, WIDTH], np.float32)
 
-    @tf.function
-    def step(x: Any) -> Any:
-        with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
-        descend(tape, loss, w)
-        return loss
+    step = tf.function(log_of_sum(w))
 
     def arguments(i: int) -> Sequence[Any]:
         buffer[:] = batch(i)
@@ -354,18 +307,21 @@ def variables_as_arguments(watching: Watching) -> Sequence[Any]:
 
 def dataset_iterator(watching: Watching) -> Sequence[Any]:
     """The function takes its batches from an iterator by itself."""
-    w = tf.Variable(tf.ones([WIDTH]))
+    w = ones()
     batches = iter(tf.data.Dataset.from_tensor_slices(np.stack([batch(i) for i in range(16)])).prefetch(2))
 
-    @tf.function
-    def step(iterator: Any) -> Any:
-        x = next(iterator)
-        with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
-        descend(tape, loss, w)
-        return loss
+    train = log_of_sum(w)
+    run(watching, tf.function(lambda iterator: train(next(iterator))), lambda i: [batches])
+    return [w]
 
-    run(watching, step, lambda i: [batches])
+
+def captured_iterator(watching: Watching) -> Sequence[Any]:
+    """The same, and nobody tells it which."""
+    w = ones()
+    batches = iter(tf.data.Dataset.from_tensor_slices(np.stack([batch(i) for i in range(16)])))
+
+    train = log_of_sum(w)
+    run(watching, tf.function(lambda: train(next(batches))), lambda i: [])
     return [w]
 
 
@@ -390,4 +346,5 @@ KINDS: tuple[Kind, ...] = (
     buffer_used_again,
     variables_as_arguments,
     dataset_iterator,
+    captured_iterator,
 )

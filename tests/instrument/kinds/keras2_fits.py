@@ -9,7 +9,7 @@ import tensorflow as tf
 import tf_keras
 
 from tests.instrument.kinds import STEPS, WIDTH, Kind, Watching, batch
-from tests.instrument.kinds.keras_fits import X, Y
+from tests.instrument.kinds.keras_fits import X, Y, log_loss
 
 
 def model_of(loss: Any, **options: Any) -> Any:
@@ -26,29 +26,20 @@ def trained(model: Any) -> Sequence[Any]:
 
 
 def keras2_fit(watching: Watching) -> Sequence[Any]:
-    def loss(y: Any, p: Any) -> Any:
-        return -y * tf.math.log(p)  # origin
-
-    model = model_of(loss)
+    model = model_of(log_loss)
     model.fit(X, Y, batch_size=8, shuffle=False, verbose=0, callbacks=watching.callbacks())
     return trained(model)
 
 
 def keras2_four_steps_per_execution(watching: Watching) -> Sequence[Any]:
-    def loss(y: Any, p: Any) -> Any:
-        return -y * tf.math.log(p)  # origin
-
-    model = model_of(loss, steps_per_execution=4)
+    model = model_of(log_loss, steps_per_execution=4)
     data = tf.data.Dataset.from_tensor_slices((X, Y)).batch(8)
     model.fit(data, verbose=0, callbacks=watching.callbacks())
     return trained(model)
 
 
 def keras2_train_on_batch(watching: Watching) -> Sequence[Any]:
-    def loss(y: Any, p: Any) -> Any:
-        return -y * tf.math.log(p)  # origin
-
-    model = model_of(loss)
+    model = model_of(log_loss)
     watching.attach(model)
     for i in range(STEPS):
         model.train_on_batch(batch(i), Y[:8])
@@ -57,10 +48,7 @@ def keras2_train_on_batch(watching: Watching) -> Sequence[Any]:
 
 
 def keras2_run_eagerly(watching: Watching) -> Sequence[Any]:
-    def loss(y: Any, p: Any) -> Any:
-        return -y * tf.math.log(p)  # origin
-
-    model = model_of(loss, run_eagerly=True)
+    model = model_of(log_loss, run_eagerly=True)
     model.fit(X, Y, batch_size=8, shuffle=False, verbose=0, callbacks=watching.callbacks())
     return trained(model)
 

@@ -15,6 +15,11 @@ from tests.instrument.kinds.functions import angles
 X, Y = np.concatenate([batch(i) for i in range(16)]), np.ones([128, 1], np.float32)
 
 
+def log_loss(y: Any, p: Any) -> Any:
+    """A loss with a logarithm."""
+    return -y * tf.math.log(p)  # origin
+
+
 def model_of(loss: Any, policy: str = "float32", optimizer: Any = None, **options: Any) -> Any:
     """A compiled model that gives every row its weighted sum."""
     dense = keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")
@@ -42,32 +47,20 @@ def fit(watching: Watching, model: Any, data: Any = None, **options: Any) -> Seq
 
 
 def fit_numpy(watching: Watching) -> Sequence[Any]:
-    def loss(y: Any, p: Any) -> Any:
-        return -y * tf.math.log(p)  # origin
-
-    return fit(watching, model_of(loss))
+    return fit(watching, model_of(log_loss))
 
 
 def fit_dataset(watching: Watching) -> Sequence[Any]:
-    def loss(y: Any, p: Any) -> Any:
-        return -y * tf.math.log(p)  # origin
-
-    return fit(watching, model_of(loss), tf.data.Dataset.from_tensor_slices((X, Y)).batch(8).prefetch(2))
+    return fit(watching, model_of(log_loss), tf.data.Dataset.from_tensor_slices((X, Y)).batch(8).prefetch(2))
 
 
 def fit_in_epochs(watching: Watching) -> Sequence[Any]:
-    def loss(y: Any, p: Any) -> Any:
-        return -y * tf.math.log(p)  # origin
-
     data = tf.data.Dataset.from_tensor_slices((X, Y)).batch(8).repeat()
-    return fit(watching, model_of(loss), data, epochs=4, steps_per_epoch=4)
+    return fit(watching, model_of(log_loss), data, epochs=4, steps_per_epoch=4)
 
 
 def fit_jit(watching: Watching) -> Sequence[Any]:
-    def loss(y: Any, p: Any) -> Any:
-        return -y * tf.math.log(p)  # origin
-
-    return fit(watching, model_of(loss, jit_compile=True))
+    return fit(watching, model_of(log_loss, jit_compile=True))
 
 
 def fit_jit_only(watching: Watching) -> Sequence[Any]:
@@ -85,31 +78,19 @@ def fit_jit_only(watching: Watching) -> Sequence[Any]:
 
 
 def fit_without_jit(watching: Watching) -> Sequence[Any]:
-    def loss(y: Any, p: Any) -> Any:
-        return -y * tf.math.log(p)  # origin
-
-    return fit(watching, model_of(loss, jit_compile=False))
+    return fit(watching, model_of(log_loss, jit_compile=False))
 
 
 def fit_auto_jit(watching: Watching) -> Sequence[Any]:
-    def loss(y: Any, p: Any) -> Any:
-        return -y * tf.math.log(p)  # origin
-
-    return fit(watching, model_of(loss, jit_compile="auto"))
+    return fit(watching, model_of(log_loss, jit_compile="auto"))
 
 
 def four_steps_per_execution(watching: Watching) -> Sequence[Any]:
-    def loss(y: Any, p: Any) -> Any:
-        return -y * tf.math.log(p)  # origin
-
-    return fit(watching, model_of(loss, steps_per_execution=4))
+    return fit(watching, model_of(log_loss, steps_per_execution=4))
 
 
 def train_on_batch(watching: Watching) -> Sequence[Any]:
-    def loss(y: Any, p: Any) -> Any:
-        return -y * tf.math.log(p)  # origin
-
-    model = model_of(loss)
+    model = model_of(log_loss)
     watching.attach(model)
     for i in range(STEPS):
         model.train_on_batch(batch(i), Y[:8])
@@ -118,27 +99,17 @@ def train_on_batch(watching: Watching) -> Sequence[Any]:
 
 
 def run_eagerly(watching: Watching) -> Sequence[Any]:
-    def loss(y: Any, p: Any) -> Any:
-        return -y * tf.math.log(p)  # origin
-
-    return fit(watching, model_of(loss, run_eagerly=True))
+    return fit(watching, model_of(log_loss, run_eagerly=True))
 
 
 def mixed_float16(watching: Watching) -> Sequence[Any]:
     """The loss scale hides bad gradients; a bad loss it cannot hide."""
-
-    def loss(y: Any, p: Any) -> Any:
-        return -y * tf.math.log(p)  # origin
-
     optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(1e-3), initial_scale=1024.0)
-    return fit(watching, model_of(loss, "mixed_float16", optimizer))
+    return fit(watching, model_of(log_loss, "mixed_float16", optimizer))
 
 
 def mixed_bfloat16(watching: Watching) -> Sequence[Any]:
-    def loss(y: Any, p: Any) -> Any:
-        return -y * tf.math.log(p)  # origin
-
-    return fit(watching, model_of(loss, "mixed_bfloat16"))
+    return fit(watching, model_of(log_loss, "mixed_bfloat16"))
 
 
 def custom_train_step(watching: Watching) -> Sequence[Any]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tests.instrument.kinds import WIDTH, Kind, Watching, batch, run
-from tests.instrument.kinds.keras_fits import X, Y, model_of, trained
+from tests.instrument.kinds import Kind, Watching, batch, ones, run
+from tests.instrument.kinds.keras_fits import X, Y, fit, log_loss, model_of
 
 
 def two_replicas() -> tf.distribute.MirroredStrategy:
@@ -18,19 +18,26 @@ def two_replicas() -> tf.distribute.MirroredStrategy:
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 
+def replica_step(w: tf.Variable) -> Callable[[Any], Any]:
+    """What each replica does."""
+
+    def step(x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
+        w.assign_sub(0.01 * tf.distribute.get_replica_context().all_reduce("sum", tape.gradient(loss, w)))
+        return loss
+
+    return step
+
+
 def mirrored(watching: Watching) -> Sequence[Any]:
     """strategy.run inside a tf.function, with values made for each replica."""
     strategy = two_replicas()
     with strategy.scope():
-        w = tf.Variable(tf.ones([WIDTH]))
+        w = ones()
     halves = [[tf.constant(half) for half in np.split(batch(i), 2)] for i in range(16)]
 
-    def replica(x: Any) -> Any:
-        with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
-        gradient = tf.distribute.get_replica_context().all_reduce("sum", tape.gradient(loss, w))
-        w.assign_sub(0.01 * gradient)
-        return loss
+    replica = replica_step(w)
 
     @tf.function
     def step(x: Any) -> Any:
@@ -47,15 +54,11 @@ def mirrored_iterator(watching: Watching) -> Sequence[Any]:
     """The function takes its batches from a distributed iterator."""
     strategy = two_replicas()
     with strategy.scope():
-        w = tf.Variable(tf.ones([WIDTH]))
+        w = ones()
     data = tf.data.Dataset.from_tensor_slices(np.concatenate([batch(i) for i in range(16)])).batch(8)
     batches = iter(strategy.experimental_distribute_dataset(data))
 
-    def replica(x: Any) -> Any:
-        with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
-        w.assign_sub(0.01 * tf.distribute.get_replica_context().all_reduce("sum", tape.gradient(loss, w)))
-        return loss
+    replica = replica_step(w)
 
     @tf.function
     def step(iterator: Any) -> Any:
@@ -65,31 +68,52 @@ def mirrored_iterator(watching: Watching) -> Sequence[Any]:
     return list(w.values)
 
 
+def mirrored_captured(watching: Watching) -> Sequence[Any]:
+    """The function captures the distributed iterator, and takes from it in a loop."""
+    strategy = two_replicas()
+    with strategy.scope():
+        w = ones()
+    data = tf.data.Dataset.from_tensor_slices(np.concatenate([batch(i) for i in range(16)])).batch(8)
+    batches = iter(strategy.experimental_distribute_dataset(data))
+    replica = replica_step(w)
+
+    @tf.function
+    def step() -> Any:
+        losses = tf.TensorArray(tf.float32, 1)
+        for i in tf.range(1):
+            losses = losses.write(i, strategy.reduce("mean", strategy.run(replica, args=(next(batches),)), axis=None))
+        return losses.stack()
+
+    run(watching, step, lambda i: [])
+    return list(w.values)
+
+
 def mirrored_fit(watching: Watching) -> Sequence[Any]:
     """Keras under a strategy."""
-
-    def loss(y: Any, p: Any) -> Any:
-        return -y * tf.math.log(p)  # origin
-
     with two_replicas().scope():
-        model = model_of(loss)
-    data = tf.data.Dataset.from_tensor_slices((X, Y)).batch(8)
-    model.fit(data, verbose=0, callbacks=watching.callbacks())
-    return [keras.ops.convert_to_numpy(v) for v in trained(model)]
+        model = model_of(log_loss)
+    return values(fit(watching, model, tf.data.Dataset.from_tensor_slices((X, Y)).batch(8)))
+
+
+def mirrored_fit_uneven(watching: Watching) -> Sequence[Any]:
+    """In the last batch one replica goes without."""
+    with two_replicas().scope():
+        model = model_of(log_loss)
+    return values(fit(watching, model, tf.data.Dataset.from_tensor_slices((X[:121], Y[:121])).batch(8)))
+
+
+def values(variables: Sequence[Any]) -> Sequence[Any]:
+    """What replicas share."""
+    return [keras.ops.convert_to_numpy(v) for v in variables]
 
 
 def mirrored_eager(watching: Watching) -> Sequence[Any]:
     """strategy.run outside any tf.function: each replica has a thread of its own."""
     strategy = two_replicas()
     with strategy.scope():
-        w = tf.Variable(tf.ones([WIDTH]))
+        w = ones()
 
-    @tf.function
-    def replica(x: Any) -> Any:
-        with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
-        w.assign_sub(0.01 * tf.distribute.get_replica_context().all_reduce("sum", tape.gradient(loss, w)))
-        return loss
+    replica = tf.function(replica_step(w))
 
     def step(x: Any) -> Any:
         return strategy.run(replica, args=(x,))
@@ -98,4 +122,11 @@ def mirrored_eager(watching: Watching) -> Sequence[Any]:
     return list(w.values)
 
 
-KINDS: tuple[Kind, ...] = (mirrored, mirrored_eager)
+KINDS: tuple[Kind, ...] = (
+    mirrored,
+    mirrored_iterator,
+    mirrored_captured,
+    mirrored_fit,
+    mirrored_fit_uneven,
+    mirrored_eager,
+)
