@@ -220,6 +220,19 @@ def cast(values: Any) -> Step:
     return step
 
 
+def attention(size: float, dtype: Any = H) -> Step:
+    """Softmax(q k^T / 8) with queries and keys of the given size."""
+
+    def step(trace: Trace, i: int) -> None:
+        q, k = data(trace, [[size, size]], dtype), data(trace, [[size], [size]], dtype)
+        product = op(trace, "BatchMatMulV2", q.array @ k.array, q, k)
+        eighth = literal(trace, 0.125, dtype)
+        scores = op(trace, "Mul", product.array * eighth.array, product, eighth)
+        returned_mean(trace, op(trace, "Softmax", softmax(scores.array), scores))
+
+    return step
+
+
 def gradient_cast(scale: float, forward: bool = False) -> Step:
     """A gradient (or an activation) of the given scale goes to float16."""
     random = np.random.default_rng(0)

@@ -27,6 +27,7 @@ from tests.analysis.hazards import (
 from tests.analysis.programs import Step, binary, judge, unary
 from tests.analysis.steps import (
     added,
+    attention,
     average,
     bad_variable,
     bias_correction,
@@ -114,6 +115,7 @@ CASES: dict[str, tuple[Step, Step]] = {
         binary("Sub", np.subtract, [-np.inf, 1.0], [-np.inf, 1.0]),
         binary("Sub", np.subtract, [1e38, 1.0], [1e38, 1.0]),
     ),
+    "attention-overflow": (attention(250.0), attention(100.0)),
     "matmul-overflow": (
         binary("MatMul", np.matmul, [[1e20, 1.0]], [[1e20], [1.0]]),
         binary("MatMul", np.matmul, [[1e15, 1.0]], [[1e15], [1.0]]),
@@ -263,6 +265,7 @@ def test_rule_ids_are_unique_and_an_origin_always_finds_one() -> None:
         added([1e9, 2e9], [1e-7, 1e-7], b_is_literal=True),
         added([[0.5, 1.5]], [[-1e9, -2e9]], before_softmax=True),
         gradient_cast(1e-6, forward=True),
+        gradient_cast(3e-4),
         sgd(0.3, 0.1, lambda i: 0.5**i),
         sgd(0.3, 0.01, lambda i: 1e-7),
         descent([0.3, 0.2], lambda i, w: 0 * w, np.float32),
@@ -282,6 +285,7 @@ def test_rule_ids_are_unique_and_an_origin_always_finds_one() -> None:
         "epsilon",
         "mask",
         "activations",
+        "tail of a gradient",
         "converging",
         "converged",
         "zero-gradient",

@@ -22,6 +22,13 @@ def too_many_to_count(o: Ops) -> Mask:
     return np.asarray((o.max_exp == 15) & (o.x.size / np.maximum(o.out.size, 1) >= 65520))
 
 
+def _feeds_softmax(o: Ops) -> Mask:
+    """The result is the logits of Softmax, but for a scale, a mask or a change of format."""
+    graph = o.graph
+    logits = graph.as_mask(graph.x[graph.members("softmax", "log-softmax")])
+    return o.among(graph.feeding(logits, graph.mask("mul", "div", "add", "select", "move", "cast")))
+
+
 def _near_top(o: Ops) -> Mask:
     """A float16 result of a forward reduction is within two bits of overflow.
 
@@ -77,6 +84,23 @@ RULES = (
         fix=Fix("Mask with a large finite number.", "s + (-np.inf) * m", "s + -1e9 * m"),
         source="IEEE 754-2019 7.2",
     ),
+    Rule(
+        id="attention-overflow",
+        title="Attention scores overflow",
+        families=("matmul",),
+        when=lambda o: _overflowed(o) & _feeds_softmax(o) & (o.max_exp == 15),
+        precondition="a product of matrices in float16 is not finite, and Softmax gets it, perhaps scaled or masked",
+        explain="{op} multiplied operands up to {x.top} and {y.top} for a Softmax; the sum of products leaves {f.name} "
+        "(largest {f.max_value:.3g}).",
+        blame="larger.large",
+        fix=Fix(
+            "Scale the queries before the product, not the scores after it, and take the softmax in float32.",
+            "scores = tf.matmul(q, k, transpose_b=True) / depth**0.5\ntf.nn.softmax(scores)",
+            "scores = tf.matmul(q / depth**0.5, k, transpose_b=True)\n"
+            "tf.cast(tf.nn.softmax(tf.cast(scores, tf.float32)), q.dtype)",
+        ),
+        source="IEEE 754-2019 7.4; stanford-crfm/mistral#66",
+    ),
     _overflow(
         "matmul-overflow",
         "Matrix product overflows",
@@ -84,7 +108,8 @@ RULES = (
         "{op} multiplied operands up to {x.top} and {y.top}; the sum of products leaves {f.name} "
         "(largest {f.max_value:.3g}).",
         Fix(
-            _GROWN,
+            "In float16, scale the operands or use bfloat16, which has float32's range; in float32, bound what makes "
+            "them grow (learning rate, missing normalisation, raw inputs).",
             "model.compile(keras.optimizers.SGD(1e-2), ...)",
             "model.compile(keras.optimizers.SGD(1e-2, global_clipnorm=1.0), ...)",
         ),

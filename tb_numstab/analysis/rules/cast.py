@@ -13,19 +13,18 @@ from tb_numstab.schema.ops import Role
 LOST = 0.1
 """Share of underflown elements from which gradients count as lost."""
 
-UNUSED_BITS = 20
-"""Bits that a loss scale could still shift a gradient up by before its largest element overflows."""
-
 
 def _gradients_underflow(o: Ops) -> Mask:
-    """Many gradients underflow although even the largest is small, so that a loss scale would save them.
+    """Underflow takes more from a gradient, as a whole, than rounding to the format does.
 
-    The tail of a well scaled gradient also underflows, and nothing is lost with it.
+    The u elements that underflow are each off by up to 2^(Esub - 1), so their norm by sqrt(u) times that.
+    This exceeds 2^-p of the gradient's norm once that is below sqrt(u) times the smallest normal number.
+    The tail of a larger gradient underflows too, and nothing is lost with it.
     """
     gradients = o.among(o.graph.role(Role.GRADIENT))
     with np.errstate(invalid="ignore", divide="ignore"):
         share = o.out.underflow / o.x.nonzero
-    return np.asarray(gradients & (share >= LOST) & (o.max_exp - o.x.max_exp >= UNUSED_BITS))
+    return np.asarray(gradients & (share >= LOST) & (o.x.sum_sq <= o.out.underflow * 4.0**o.min_exp))
 
 
 RULES = (
@@ -34,8 +33,8 @@ RULES = (
         title="Gradients underflow in a narrow format",
         families=("cast",),
         when=_gradients_underflow,
-        precondition="a Cast of a gradient turns at least 10 % of its non-zero elements into 0 "
-        "or subnormal numbers, while its largest element leaves 20 bits or more to overflow",
+        precondition="a Cast of a gradient turns at least 10 % of its non-zero elements into 0 or subnormal numbers, "
+        "and its norm is below that of as many smallest normal numbers: more is lost than by rounding",
         explain="{op} to {f.name} left {out.underflow:,.0f} of {x.size:,.0f} gradient elements 0 or subnormal: the "
         "largest is {x.magnitude:.2g}, normal numbers begin at {f.min_normal:.2g}.",
         fix=Fix(
