@@ -11,15 +11,19 @@ from typing import Any
 from tensorboard.context import RequestContext
 from tensorboard.data.provider import DataProvider, RunTagFilter, TensorDatum, TensorTimeSeries
 
-from tb_numstab.schema.names import PLUGIN_NAME, parse_tag
+from tb_numstab.schema.names import PLUGIN_NAME, Tag, parse_tag
+from tb_numstab.schema.record import RecordError, decode_header
 from tb_numstab.store.assemble import RunBuilder, Stored
-from tb_numstab.store.run_data import RunData
+from tb_numstab.store.run_data import RunData, RunSummary, SessionSummary
 
-MAX_CACHED_RUNS = 64
-"""Runs kept in memory; a log folder with more is read again when they are asked for."""
+MAX_CACHED_BYTES = 1 << 30
+"""Records kept in memory, those of the run read last in any case; other runs are read again when asked for."""
 
 _DOWNSAMPLES = (2**31 - 1, 1000, 100)
 """Records asked for: all, then fewer when the answer does not fit the server's 256 MiB."""
+
+_LAST = (1,)
+"""Asks for one record; whatever TensorBoard samples away, it keeps the last one."""
 
 
 class ProviderReader:
@@ -32,6 +36,7 @@ class ProviderReader:
         self._provider = provider
         self._lock = threading.Lock()
         self._cache: OrderedDict[tuple[str, str], _CachedRun] = OrderedDict()
+        self._last_records: dict[tuple[str, str, str], _Last] = {}
 
     def run_names(self, context: RequestContext, experiment: str) -> list[str]:
         """Names of the runs that hold tb-numstab data."""
@@ -53,6 +58,43 @@ class ProviderReader:
         with self._lock:
             return [self._update(context, experiment, name, listed[name]) for name in sorted(listed)]
 
+    def summaries(self, context: RequestContext, experiment: str) -> list[RunSummary]:
+        """Every run that holds tb-numstab data, by name; of a session only its last record is read."""
+        listed = self._list(context, experiment, None)
+        with self._lock:
+            return [self._summary(context, experiment, name, listed[name]) for name in sorted(listed)]
+
+    def _summary(self, context: RequestContext, experiment: str, name: str, tags: _Tags) -> RunSummary:
+        cached = self._cache.get((experiment, name))
+        if cached is not None and cached.versions == _versions(tags):
+            return cached.data.summary()
+        sessions: dict[str, SessionSummary] = {}
+        problems: list[str] = []
+        for tag in sorted(tags, key=_records_first):
+            parsed = _parsed(tag)
+            sessions.setdefault(parsed.session, SessionSummary(parsed.session))
+            if parsed.chunk is None:
+                last = self._last(context, experiment, name, tag, tags[tag])
+                sessions[parsed.session] = last.summary or sessions[parsed.session]
+                problems += last.problems
+        return RunSummary(name, [sessions[session] for session in sorted(sessions)], problems)
+
+    def _last(self, context: RequestContext, experiment: str, run: str, tag: str, series: TensorTimeSeries) -> _Last:
+        """What a tag's last record tells."""
+        key, version = (experiment, run, tag), (series.max_step, series.max_wall_time)
+        known = self._last_records.get(key)
+        if known is None or known.version != version:
+            read = self._read(context, experiment, run, tag, _LAST)
+            known = self._last_records[key] = _Last(version, None, read.problems)
+            try:
+                for event in read.events[-1:]:
+                    header = decode_header(event.data)
+                    written = header.records_before + 1
+                    known.summary = SessionSummary(_parsed(tag).session, header.worker, written, None, header.step)
+            except RecordError as error:
+                known.problems = [f"The last record of session {_parsed(tag).session} could not be read: {error}."]
+        return known
+
     def _list(self, context: RequestContext, experiment: str, name: str | None) -> dict[str, _Tags]:
         """Our tags of each run, with what tells whether they grew."""
         only = None if name is None else RunTagFilter(runs=[name])
@@ -63,29 +105,37 @@ class ProviderReader:
         return {run: tags for run, tags in runs.items() if tags}
 
     def _update(self, context: RequestContext, experiment: str, name: str, tags: _Tags) -> RunData:
-        cached = self._cache.setdefault((experiment, name), _CachedRun(name))
-        self._cache.move_to_end((experiment, name))
-        while len(self._cache) > MAX_CACHED_RUNS:
-            self._cache.popitem(last=False)
-        versions = {tag: (series.max_step, series.max_wall_time) for tag, series in tags.items()}
+        key = experiment, name
+        cached = self._cache.setdefault(key, _CachedRun(name))
+        self._cache.move_to_end(key)
+        versions = _versions(tags)
         if cached.versions != versions:
             old = {t: read for t, read in cached.read.items() if versions.get(t) == cached.versions.get(t)}
             # Step records before op table chunks: a live run writes the chunks first, so the table
             # then covers every slot of the records.
-            for tag in sorted(tags, key=lambda t: t.rsplit("/", 1)[1] != "steps"):
+            for tag in sorted(tags, key=_records_first):
                 if tag not in old:
-                    old[tag] = self._read(context, experiment, name, tag)
+                    old[tag] = self._read(context, experiment, name, tag, _DOWNSAMPLES)
             cached.read, cached.versions = old, versions
             cached.data = cached.builder.build(
-                {tag: read.events for tag, read in old.items()},
+                {tag: old[tag].events for tag in sorted(old, key=_records_first)},
                 [problem for read in old.values() for problem in read.problems],
             )
+            self._make_room()
         return cached.data
 
-    def _read(self, context: RequestContext, experiment: str, run: str, tag: str) -> _ReadTag:
+    def _make_room(self) -> None:
+        """Forgets the runs asked for least recently where too much is kept."""
+        size = sum(run.size for run in self._cache.values())
+        while size > MAX_CACHED_BYTES and len(self._cache) > 1:
+            size -= self._cache.popitem(last=False)[1].size
+
+    def _read(
+        self, context: RequestContext, experiment: str, run: str, tag: str, downsamples: Sequence[int]
+    ) -> _ReadTag:
         """One tag's events; tag by tag, because one bad tensor fails the whole request."""
         reason = ""
-        for downsample in _DOWNSAMPLES:
+        for downsample in downsamples:
             try:
                 answer = self._provider.read_tensors(
                     context,
@@ -120,6 +170,35 @@ class _CachedRun:
     def __post_init__(self) -> None:
         self.builder = RunBuilder(self.name)
         self.data = RunData(self.name)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the records and op tables as they are stored."""
+        return sum(len(event.data) for read in self.read.values() for event in read.events)
+
+
+@dataclass
+class _Last:
+    version: tuple[Any, Any]
+    summary: SessionSummary | None
+    problems: list[str]
+
+
+def _versions(tags: _Tags) -> dict[str, tuple[Any, Any]]:
+    """What changes with a tag's data."""
+    return {tag: (series.max_step, series.max_wall_time) for tag, series in tags.items()}
+
+
+def _parsed(tag: str) -> Tag:
+    parsed = parse_tag(tag)
+    assert parsed is not None, "foreign tags were left out"
+    return parsed
+
+
+def _records_first(tag: str) -> tuple[bool, int]:
+    """Sorts tags: the parts of the step records as they were written, then the op table."""
+    parsed = _parsed(tag)
+    return parsed.chunk is not None, parsed.part
 
 
 def _events(tag: str, data: Sequence[TensorDatum]) -> _ReadTag:

@@ -11,6 +11,32 @@ from tb_numstab.schema.record import StepRecord, decode_readable
 from tb_numstab.store.decoded import DECODED
 
 
+@dataclass(frozen=True)
+class SessionSummary:
+    """What a list of runs tells about a session.
+
+    Attributes:
+      id, worker: as in Session.
+      records: how many were written.
+      first_step, last_step: None where there is none, or none is known without reading all records.
+    """
+
+    id: str
+    worker: str = ""
+    records: int = 0
+    first_step: int | None = None
+    last_step: int | None = None
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a list of runs tells about one; ``name`` and ``problems`` as in RunData."""
+
+    name: str
+    sessions: Sequence[SessionSummary] = ()
+    problems: Sequence[str] = ()
+
+
 @dataclass
 class Session:
     """One process's part of a run: a restart, or another worker, is another session.
@@ -43,6 +69,11 @@ class Session:
             raise KeyError(step)
         return DECODED.get(self.encoded[index])
 
+    def summary(self) -> SessionSummary:
+        """This session in a list of runs."""
+        first, last = (self.steps[0], self.steps[-1]) if self.steps else (None, None)
+        return SessionSummary(self.id, self.worker, len(self.steps), first, last)
+
     def records(self) -> Iterator[StepRecord]:
         """Every record in step order, decoded one at a time."""
         return (decode_readable(data) for data in self.encoded)
@@ -61,6 +92,10 @@ class RunData:
     name: str
     sessions: list[Session] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+
+    def summary(self) -> RunSummary:
+        """This run in a list of runs."""
+        return RunSummary(self.name, [session.summary() for session in self.sessions], tuple(self.problems))
 
     @property
     def measured(self) -> list[Session]:
