@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from tb_numstab.analysis.columns import Floats
 from tb_numstab.analysis.finding import Finding, Severity, Status, Verdict
 from tb_numstab.analysis.graph import OpGraph
@@ -56,6 +58,7 @@ class Engine:
             self._graph = OpGraph(self._sites)
         return self._graph
 
+    @np.errstate(all="ignore")  # a damaged log may hold any number
     def feed(self, record: StepRecord) -> None:
         """Judges one record. Records come in step order; a replay may come one step late."""
         graph = self.graph

@@ -57,6 +57,7 @@ class _Effect:
     affected: Floats
 
 
+@np.errstate(all="ignore")  # a damaged log may hold any number
 def interactions(graph: OpGraph, table: Row) -> list[Interaction]:
     """Every op of one step whose operands are at least a significand apart, or lost something.
 
@@ -135,8 +136,7 @@ _TEXT: dict[tuple[str, Certainty], str] = {
 
 
 def _share(part: Floats, whole: Floats) -> Floats:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(part / whole, np.float64)
+    return np.asarray(part / whole, np.float64)
 
 
 def _never(o: Ops) -> Mask:
@@ -201,8 +201,7 @@ def _quotient_effects(o: Ops) -> list[_Effect]:
 
 def _dot_effects(o: Ops) -> list[_Effect]:
     """Products summed; their number is at most sqrt(|x| |y| / |out|), exactly so without a batch axis."""
-    with np.errstate(all="ignore"):  # a damaged log may claim any size
-        length = np.maximum(np.sqrt(o.x.size * o.y.size / o.out.size), 1)
+    length = np.maximum(np.sqrt(o.x.size * o.y.size / o.out.size), 1)
     known = ~np.isnan(o.x.max_exp + o.y.max_exp)
     unsafe = known & ~bounds.dot_is_safe(o.x.max_exp, o.y.max_exp, length, o.max_exp)
     return [_Effect("overflows", _never(o), _never(o), unsafe, np.full(len(length), np.nan))]

@@ -47,5 +47,4 @@ class Memory:
         logits = graph.x[graph.members("softmax", "log-softmax")]
         logits = logits[logits >= 0]
         rows = Columns.of(table, logits)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            self.masked[logits] = rows.neg_inf / rows.size
+        self.masked[logits] = rows.neg_inf / rows.size

@@ -234,7 +234,6 @@ def unstable(test: Test, through: tuple[str, ...]) -> Callable[[Ops], Mask]:
 
 def mask_changes(o: Ops) -> Mask:
     """-Inf masks another share of the logits than before: by data, not by a constant pattern."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        share = o.x.neg_inf / o.x.size
+    share = o.x.neg_inf / o.x.size
     before = o.memory.masked[o.x_slots]
     return np.asarray((o.x_slots >= 0) & (share > 0) & (before > 0) & (share != before) & (o.x.pos_inf == 0))

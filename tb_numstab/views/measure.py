@@ -32,7 +32,8 @@ def _view(row: Row, shares: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], sit
         value = float(row[INDEX[column.name]])
         out[column.name] = whole(value) if column.unit != "value" else None if np.isnan(value) else plain(value)
     finite = row[INDEX["size"]] - row[INDEX["nan"]] - row[INDEX["pos_inf"]] - row[INDEX["neg_inf"]]
-    out["rms"] = plain(float(np.sqrt(row[INDEX["sum_sq"]] / finite))) if finite > 0 else None
+    mean_square = row[INDEX["sum_sq"]] / finite if finite > 0 else np.nan
+    out["rms"] = plain(float(np.sqrt(mean_square))) if mean_square >= 0 else None
     used = np.flatnonzero(shares)
     fmt = FORMATS.get(site.dtype)
     out["histogram"] = None

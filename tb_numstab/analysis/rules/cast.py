@@ -22,8 +22,7 @@ def _gradients_underflow(o: Ops) -> Mask:
     The tail of a larger gradient underflows too, and nothing is lost with it.
     """
     gradients = o.among(o.graph.role(Role.GRADIENT))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        share = o.out.underflow / o.x.nonzero
+    share = o.out.underflow / o.x.nonzero
     return np.asarray(gradients & (share >= LOST) & (o.x.sum_sq <= o.out.underflow * 4.0**o.min_exp))
 
 

@@ -14,8 +14,7 @@ from tb_numstab.schema.ops import Role
 
 def _bits(o: Ops) -> Floats:
     """log2 of the largest magnitude."""
-    with np.errstate(divide="ignore"):
-        return np.where(o.out.magnitude > 0, np.log2(o.out.magnitude), np.nan)
+    return np.where(o.out.magnitude > 0, np.log2(o.out.magnitude), np.nan)
 
 
 def _large(o: Ops) -> Mask:
@@ -36,8 +35,7 @@ def _exp_limit(o: Ops) -> Floats:
 
 def _smallness(o: Ops) -> Floats:
     """Bits of the smallest operand below 1; NaN once one is zero or negative."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where((o.x.min > 0) & (o.x.zero == 0), -np.log2(o.x.min), np.nan)
+    return np.where((o.x.min > 0) & (o.x.zero == 0), -np.log2(o.x.min), np.nan)
 
 
 RULES = (

@@ -24,8 +24,7 @@ MEANT = 10
 
 def _share(o: Ops) -> Floats:
     """Absorbed share of the elements that a non-zero change should have moved."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(o.out.absorbed / o.out.operands, np.float64)
+    return np.asarray(o.out.absorbed / o.out.operands, np.float64)
 
 
 def _exponent(o: Ops) -> Floats:
