@@ -16,7 +16,7 @@ from tb_numstab.plugin.query import BadQuery, Query
 from tb_numstab.schema.names import PLUGIN_NAME
 from tb_numstab.store.provider import ProviderReader
 from tb_numstab.store.run_data import RunData
-from tb_numstab.views import compare, layers, op_page, op_search, overview
+from tb_numstab.views import compare, layers, op_page, op_search, overview, precision
 from tb_numstab.views.health_map import MAX_COLUMNS, Window, map_view
 from tb_numstab.views.interactions import Filter, interactions_view
 from tb_numstab.views.json_values import Json
@@ -60,6 +60,7 @@ class NumericalHealthPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # Tens
             "/map": ((*_SESSION, "first_row", "last_row", "first_step", "last_step", "columns"), self._map),
             "/interactions": ((*_SESSION, "step", "effect", "certainty", "first"), self._interactions),
             "/layers": ((*_SESSION, "first"), self._layers),
+            "/precision": (_SESSION, self._precision),
             "/compare": ((*_SESSION, "against"), self._compare),
         }
         apps = {path: self._json_route(allowed, view) for path, (allowed, view) in views.items()}
@@ -92,6 +93,9 @@ class NumericalHealthPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # Tens
 
     def _layers(self, caller: _Caller, query: Query) -> Json:
         return layers.layers_view(self._subject(caller, query), query.optional_integer("first") or 0)
+
+    def _precision(self, caller: _Caller, query: Query) -> Json:
+        return precision.precision_view(self._subject(caller, query))
 
     def _compare(self, caller: _Caller, query: Query) -> Json:
         against = self._subjects.get(self._run(caller, query.text("against")))

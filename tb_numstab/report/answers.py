@@ -16,6 +16,7 @@ from tb_numstab.views.json_values import Json
 from tb_numstab.views.layers import MAX_LAYERS, layers_view
 from tb_numstab.views.op_page import MAX_HISTOGRAM_CELLS, op_view
 from tb_numstab.views.overview import overview_view, runs_view, verdict_only_view
+from tb_numstab.views.precision import precision_view
 from tb_numstab.views.subject import Subject, Subjects
 
 MAX_BYTES = 2_500_000
@@ -79,6 +80,7 @@ def _always(subject: Subject) -> Iterator[_Answer]:
     yield _Answer(route_key("verdict", run=run), partial(verdict_only_view, subject))
     yield _Answer(route_key("map", run=run), partial(map_view, subject, Window()))
     yield _Answer(route_key("layers", run=run), partial(layers_view, subject))
+    yield _Answer(route_key("precision", run=run), partial(precision_view, subject))
     for finding in subject.findings:
         for slot, step in [(finding.slot, finding.first_step), *((hop.slot, hop.step) for hop in finding.why)]:
             yield _op_answer(subject, slot)

@@ -18,6 +18,7 @@ from tb_numstab.views.json_values import Json, packed
 from tb_numstab.views.measure import FORMAT_VIEWS, measure_view
 from tb_numstab.views.op_index import frame_view
 from tb_numstab.views.outlook import outlook_view
+from tb_numstab.views.precision import op_precision_view
 from tb_numstab.views.subject import NotInData, Subject
 from tb_numstab.views.timeline import ABSENT
 
@@ -69,6 +70,7 @@ def op_view(subject: Subject, key: str, asked_step: int | None = None) -> Json:
         "outlook": outlook_view(subject, slot),
         "interaction": _interaction_view(subject, record, slot),
         "histogram": _histogram_view(subject, slot, step),
+        "precision": op_precision_view(subject, slot),
         "findings": [finding_view(f, subject.ops) for f in subject.findings if f.slot == slot],
     }
 

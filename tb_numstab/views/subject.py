@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from tb_numstab.analysis.engine import Engine
 from tb_numstab.analysis.finding import Finding, Verdict
 from tb_numstab.analysis.graph import OpGraph
+from tb_numstab.analysis.spread import Spread
 from tb_numstab.schema.ops import OpSite
 from tb_numstab.schema.record import decode_record
 from tb_numstab.store.run_data import RunData, Session
@@ -36,6 +37,7 @@ class Subject:
       graph: its op table as the analysis sees it.
       ops: names and neighbours of its slots.
       timeline: exponents and marks of every slot over the steps.
+      spread: how each slot's magnitudes spread, over all steps together.
     """
 
     run: RunData
@@ -45,6 +47,7 @@ class Subject:
     graph: OpGraph
     ops: OpIndex
     timeline: Timeline
+    spread: Spread
 
 
 class Subjects:
@@ -96,6 +99,7 @@ class _Growing:
     def _start_over(self) -> None:
         self._engine = Engine()
         self._timeline = Timeline()
+        self._spread = Spread()
         self._steps: list[int] = []
         self._table: Sequence[OpSite] = ()
 
@@ -110,6 +114,7 @@ class _Growing:
             record = decode_record(data)
             self._engine.feed(record)
             self._timeline.feed(record, len(session.table))
+            self._spread.feed(self._engine.graph, record)
         self._steps, self._table = list(session.steps), session.table
         return Subject(
             run,
@@ -119,6 +124,7 @@ class _Growing:
             self._engine.graph,
             OpIndex(session.table),
             self._timeline,
+            self._spread,
         )
 
 

@@ -22,6 +22,7 @@ PAGES = {
     "/map": dict(run="nan_softmax_log"),
     "/interactions": dict(run="fp16_overflow"),
     "/layers": dict(run="nan_softmax_log"),
+    "/precision": dict(run="nan_softmax_log"),
     "/compare": dict(run="nan_softmax_log", against="healthy"),
 }
 
