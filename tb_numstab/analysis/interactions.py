@@ -18,13 +18,19 @@ PRODUCTS = ("mul",)
 QUOTIENTS = ("div", "div-no-nan")
 DOTS = ("matmul", "conv")
 
+BY_A_CHANGE = ("AssignAddVariableOp", "AssignSubVariableOp", "ResourceScatterAdd", "ResourceScatterSub")
+"""Updates whose operand is the change itself; fused optimizers take the gradient, and scale it inside."""
+
+STOOD_STILL = 0.1
+"""Share of a variable's elements that must not have moved for its update to be listed, whatever the gap."""
+
 
 @dataclass(frozen=True)
 class Interaction:
     """Two operands of one op whose scales are far apart.
 
     Attributes:
-      slot: the op; x, y: its operands.
+      slot: the op; x, y: its operands, of an update the old value and the change.
       gap: bits between the operands' largest magnitudes.
       effect: ``"absorbed"``, ``"cancelled"``, ``"vanishes"``, ``"overflows"`` or ``"none"``: what the gap
         did, or can do, to the result.
@@ -59,7 +65,10 @@ class _Effect:
 
 @np.errstate(all="ignore")  # a damaged log may hold any number
 def interactions(graph: OpGraph, table: Row) -> list[Interaction]:
-    """Every op of one step whose operands are at least a significand apart, or lost something.
+    """Every op of one step whose operands are far apart, or lost something.
+
+    Far apart are addends by a significand, factors by two, a variable and its change by half of one: that
+    much of the change is lost already.
 
     Args:
       graph: the op table.
@@ -69,24 +78,27 @@ def interactions(graph: OpGraph, table: Row) -> list[Interaction]:
       The proven ones first, then the counted, each by the width of the gap.
     """
     found: list[Interaction] = []
-    for families, effects in (
-        (SUMS, _sum_effects),
-        (PRODUCTS, _product_effects),
-        (QUOTIENTS, _quotient_effects),
-        (DOTS, _dot_effects),
+    for families, effects, wide in (
+        (SUMS, _sum_effects, 1.0),
+        (PRODUCTS, _product_effects, 2.0),
+        (QUOTIENTS, _quotient_effects, 2.0),
+        (DOTS, _dot_effects, 2.0),
+        (("update",), _update_effects, 0.5),
     ):
         ops = Ops.of(graph, table, _binary(graph, families))
         if len(ops.slots):
-            found += _interactions(ops, effects(ops), wide=1 if families == SUMS else 2)
+            found += _interactions(ops, effects(ops), wide)
     return sorted(found, key=lambda i: (list(Certainty).index(i.certainty), -i.gap, i.slot))
 
 
 def _binary(graph: OpGraph, families: tuple[str, ...]) -> Slots:
     slots = graph.members(*families)
-    return slots[(graph.x[slots] >= 0) & (graph.y[slots] >= 0)]
+    slots = slots[(graph.x[slots] >= 0) & (graph.y[slots] >= 0)]
+    fit = [graph.family(s) != "update" or graph.sites[s].op_type in BY_A_CHANGE for s in slots.tolist()]
+    return slots[np.array(fit, bool)]
 
 
-def _interactions(ops: Ops, effects: list[_Effect], wide: int) -> list[Interaction]:
+def _interactions(ops: Ops, effects: list[_Effect], wide: float) -> list[Interaction]:
     gap = np.abs(ops.x.max_exp - ops.y.max_exp)
     listed = gap >= wide * ops.precision
     for effect in effects:
@@ -111,28 +123,39 @@ def _interaction(ops: Ops, effects: list[_Effect], k: int, gap: float) -> Intera
         certainty=certainty,
         affected=affected,
         reaches=bool(ops.graph.reaches_result[slot]),
-        text=ops.explain(_TEXT[effect, certainty], k)[0],
+        text=ops.explain(_template(ops, slot, effect, certainty), k)[0],
     )
 
 
-_OPERANDS = "{op} of operands up to {x.top} and {y.top}"
+_OPERANDS = "{op} of operands up to {x.top} and {y.top}: "
+_CHANGE = "{op} changes {site.variable}, up to {x.top}, by up to {y.top}: "
 
-_TEXT: dict[tuple[str, Certainty], str] = {
-    ("none", Certainty.POSSIBLE): _OPERANDS + ": the result, up to {out.top}, is well within {f.name}.",
-    ("absorbed", Certainty.PROVEN): _OPERANDS + ": every element of the smaller one is lost ({f.precision} bits).",
-    ("absorbed", Certainty.EVENT): _OPERANDS
-    + ": {out.absorbed:,.0f} of {out.operands:,.0f} additions changed nothing.",
-    ("absorbed", Certainty.POSSIBLE): _OPERANDS + ": the smaller one can be lost ({f.precision} bits).",
-    ("cancelled", Certainty.EVENT): _OPERANDS + ": an element lost {out.cancelled:.0f} of {f.precision} bits.",
-    ("overflows", Certainty.PROVEN): _OPERANDS + ": every result is beyond {f.max_value:.3g}.",
-    ("overflows", Certainty.EVENT): _OPERANDS
-    + ": {out.overflow:,.0f} of {out.size:,.0f} elements beyond {f.max_value:.3g}.",
-    ("overflows", Certainty.POSSIBLE): _OPERANDS + ": should the largest meet, the result is beyond {f.max_value:.3g}.",
-    ("vanishes", Certainty.PROVEN): _OPERANDS + ": every result is 0 in {f.name}.",
-    ("vanishes", Certainty.EVENT): _OPERANDS
-    + ": {out.underflow:,.0f} of {out.size:,.0f} elements 0 or subnormal in {f.name}.",
-    ("vanishes", Certainty.POSSIBLE): _OPERANDS + ": should the smallest meet, the result is 0 in {f.name}.",
+_DONE: dict[tuple[str, Certainty], str] = {
+    ("none", Certainty.POSSIBLE): "the result, up to {out.top}, is well within {f.name}.",
+    ("absorbed", Certainty.PROVEN): "every element of the smaller one is lost ({f.precision} bits).",
+    ("absorbed", Certainty.EVENT): "{out.absorbed:,.0f} of {out.operands:,.0f} additions changed nothing.",
+    ("absorbed", Certainty.POSSIBLE): "the smaller one can be lost ({f.precision} bits).",
+    ("cancelled", Certainty.EVENT): "an element lost {out.cancelled:.0f} of {f.precision} bits.",
+    ("overflows", Certainty.PROVEN): "every result is beyond {f.max_value:.3g}.",
+    ("overflows", Certainty.EVENT): "{out.overflow:,.0f} of {out.size:,.0f} elements beyond {f.max_value:.3g}.",
+    ("overflows", Certainty.POSSIBLE): "should the largest meet, the result is beyond {f.max_value:.3g}.",
+    ("vanishes", Certainty.PROVEN): "every result is 0 in {f.name}.",
+    ("vanishes", Certainty.EVENT): "{out.underflow:,.0f} of {out.size:,.0f} elements 0 or subnormal in {f.name}.",
+    ("vanishes", Certainty.POSSIBLE): "should the smallest meet, the result is 0 in {f.name}.",
 }
+_CHANGED: dict[tuple[str, Certainty], str] = {
+    ("none", Certainty.POSSIBLE): "{f.name} keeps {f.precision} bits, so the last ones of the change are lost.",
+    ("absorbed", Certainty.PROVEN): "no element moves ({f.precision} bits).",
+    ("absorbed", Certainty.EVENT): "{out.absorbed:,.0f} of {out.operands:,.0f} elements did not move.",
+    ("absorbed", Certainty.POSSIBLE): "the change can be lost ({f.precision} bits).",
+}
+
+
+def _template(ops: Ops, slot: int, effect: str, certainty: Certainty) -> str:
+    """What to say about an effect; a template as Rule.explain."""
+    if ops.graph.family(slot) == "update":
+        return _CHANGE + _CHANGED[effect, certainty]
+    return _OPERANDS + _DONE[effect, certainty]
 
 
 def _share(part: Floats, whole: Floats) -> Floats:
@@ -156,6 +179,14 @@ def _sum_effects(o: Ops) -> list[_Effect]:
         _Effect("cancelled", _never(o), o.out.cancelled >= o.precision - 2, _never(o), np.full(len(apart), np.nan)),
         _Effect("overflows", _never(o), o.out.overflow > 0, unsafe, _share(o.out.overflow, o.out.size)),
     ]
+
+
+def _update_effects(o: Ops) -> list[_Effect]:
+    """Elements of a variable that a change other than 0 left as they were."""
+    absorbed = _share(o.out.absorbed, o.out.operands)
+    proven = bounds.absorbs(o.x.lower_exp, o.y.upper_exp, o.precision)
+    possible = o.x.max_exp - o.y.max_exp >= o.precision
+    return [_Effect("absorbed", proven, absorbed >= STOOD_STILL, possible, absorbed)]
 
 
 def _product_effects(o: Ops) -> list[_Effect]:

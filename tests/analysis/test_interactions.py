@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from tb_numstab.analysis.finding import Certainty
 from tb_numstab.analysis.graph import OpGraph
 from tb_numstab.analysis.interactions import Interaction, interactions
 from tb_numstab.schema.columns import INDEX
-from tests.analysis.programs import LINES, Step, binary
+from tests.analysis.programs import LINES, Step, binary, data, op, update, variable
 from tests.support.numpy_trace import Trace
 
 
@@ -63,6 +65,26 @@ def test_a_matrix_product_near_the_range_is_possible() -> None:
     assert (only.effect, only.certainty) == ("none", Certainty.POSSIBLE)
     (near,) = found(binary("MatMul", np.matmul, np.full((2, 4), 1e37), np.full((4, 2), [8.0, 1e-30])))
     assert (near.effect, near.certainty) == ("overflows", Certainty.POSSIBLE)
+
+
+def descent(dtype: Any, weights: list[float], change: float) -> Step:
+    def step(trace: Trace, i: int) -> None:
+        w = variable(trace, weights, dtype)
+        delta = op(trace, "Mul", np.full(len(weights), change, dtype), data(trace, [1.0], dtype))
+        update(trace, w, delta)
+
+    return step
+
+
+def test_a_variable_and_its_change_are_listed_with_the_elements_that_stood_still() -> None:
+    (lost,) = found(descent(np.float16, [1.0, 2.0, 4.0, 1e-4], 1e-4))
+    assert (lost.effect, lost.certainty, lost.affected) == ("absorbed", Certainty.EVENT, 0.75)
+    assert lost.text == "AssignSubVariableOp changes w, up to 2^2, by up to 2^-14: 3 of 4 elements did not move."
+    (proven,) = found(descent(np.float32, [1.0, 2.0], 1e-9))
+    assert (proven.effect, proven.certainty) == ("absorbed", Certainty.PROVEN)
+    (kept,) = found(descent(np.float32, [1.0, 2.0], 1e-4))
+    assert (kept.effect, kept.certainty) == ("none", Certainty.POSSIBLE)
+    assert found(descent(np.float32, [1.0, 2.0], 0.1)) == []
 
 
 def test_operands_of_one_scale_are_not_listed() -> None:
