@@ -6,7 +6,7 @@ import numpy as np
 
 from tb_numstab.analysis.columns import Columns, Floats
 from tb_numstab.analysis.finding import Certainty, Fix, Severity
-from tb_numstab.analysis.graph import Mask
+from tb_numstab.analysis.graph import Mask, Slots
 from tb_numstab.analysis.memory import LOST
 from tb_numstab.analysis.ops import Ops
 from tb_numstab.analysis.rules.rule import Rule, Stage
@@ -37,16 +37,21 @@ def _gap(o: Ops) -> Floats:
     return np.asarray(_exponent(o) - o.y.max_exp, np.float64)
 
 
+def _factors(o: Ops) -> tuple[Slots, Slots]:
+    """The factors of each change that is a product; -1 for any other change."""
+    g = o.graph
+    products = g.mask("mul")[o.y_slots] & (o.y_slots >= 0)
+    return np.where(products, g.x[o.y_slots], -1), np.where(products, g.y[o.y_slots], -1)
+
+
 def _meant(o: Ops) -> Mask:
     """The change would matter if it were kept: the gradient behind it has not vanished.
 
     A converged model's updates vanish with its gradients, and losing those loses nothing. Where the
     change is learning rate times gradient, the gradient itself is compared with the variable.
     """
-    g = o.graph
-    after = g.role(Role.GRADIENT, Role.OPTIMIZER)
-    factors = g.mask("mul")[o.y_slots]
-    x, y = np.where(factors, g.x[o.y_slots], -1), np.where(factors, g.y[o.y_slots], -1)
+    after = o.graph.role(Role.GRADIENT, Role.OPTIMIZER)
+    x, y = _factors(o)
     gradient = np.where((x >= 0) & after[x], x, np.where((y >= 0) & after[y], y, -1))
     size = Columns.of(o.table, gradient).max_exp
     near = _gap(o) <= o.precision + NEAR
@@ -77,12 +82,10 @@ def _average_never_moved(o: Ops) -> Mask:
 
     Its change is a small factor times a difference that is not small against the variable.
     """
-    g = o.graph
-    factors = g.mask("mul")[o.y_slots] & (o.y_slots >= 0)
-    x, y = np.where(factors, g.x[o.y_slots], -1), np.where(factors, g.y[o.y_slots], -1)
+    x, y = _factors(o)
     difference = np.fmax(Columns.of(o.table, x).max_exp, Columns.of(o.table, y).max_exp)
     still = (_share(o) >= LOST) & np.isnan(o.memory.moved_exp[o.slots]) & (o.precision <= LOW_PRECISION)
-    return np.asarray(still & ~o.among(g.trainable) & (difference >= _exponent(o) - MEANT))
+    return np.asarray(still & ~o.among(o.graph.trainable) & (difference >= _exponent(o) - MEANT))
 
 
 def _vanished_factor(o: Ops) -> Mask:
@@ -117,6 +120,11 @@ def _stopped(o: Ops) -> Mask:
     return np.asarray((_share(o) >= LOST) & (o.y.max_exp >= o.memory.moved_exp[o.slots] - 1))
 
 
+_STOOD_STILL = (
+    "{op} left {out.absorbed:,.0f} of {out.operands:,.0f} elements of {site.variable} as they were: "
+    "changes up to {y.top} vanish beside values of {out.top} in {f.name} ({f.precision} bits)."
+)
+
 _FIX = Fix(
     "Keep the variable in a wider format (float32 master weights), or make the update larger.",
     "w = tf.Variable(tf.cast(init, tf.float16))",
@@ -131,8 +139,7 @@ RULES = (
         when=_never_moved,
         precondition="at least 95 % of the elements with a non-zero change keep their bits, since the first record, "
         "although the gradient is not small against the variable",
-        explain="{op} left {out.absorbed:,.0f} of {out.operands:,.0f} elements of {site.variable} as they were: "
-        "changes up to {y.top} vanish beside values of {out.top} in {f.name} ({f.precision} bits).",
+        explain=_STOOD_STILL,
         fix=_FIX,
         source="Micikevicius et al. 2018 (mixed precision); pytorch/ao#1124; kyegomez/SingLoRA#6",
         stage=Stage.STANDING,
@@ -146,8 +153,7 @@ RULES = (
         when=_average_never_moved,
         precondition="in float16, bfloat16 or narrower at least 95 % of the elements of a variable that is not trained "
         "keep their bits, since the first record; the change is a factor times values that are not small against it",
-        explain="{op} left {out.absorbed:,.0f} of {out.operands:,.0f} elements of {site.variable} as they were: "
-        "changes up to {y.top} vanish beside values of {out.top} in {f.name} ({f.precision} bits).",
+        explain=_STOOD_STILL,
         fix=Fix(
             "Keep the average in float32.",
             "average = tf.Variable(tf.cast(w, tf.float16), trainable=False)",
