@@ -95,7 +95,7 @@ def _binary(graph: OpGraph, families: tuple[str, ...]) -> Slots:
     slots = graph.members(*families)
     slots = slots[(graph.x[slots] >= 0) & (graph.y[slots] >= 0)]
     fit = [graph.family(s) != "update" or graph.sites[s].op_type in BY_A_CHANGE for s in slots.tolist()]
-    return slots[np.array(fit, bool)]
+    return np.asarray(slots[np.array(fit, bool)])
 
 
 def _interactions(ops: Ops, effects: list[_Effect], wide: float) -> list[Interaction]:
