@@ -29,14 +29,23 @@ exit status:
   2  something is broken
 """
 
-OPTIONAL = {"pandas": "a DataFrame of load_run(...)", "boto3": "logs on s3://", "fsspec": "logs on other file systems"}
+OPTIONAL = {
+    "pandas": "a DataFrame of load_run(...)",
+    "boto3": "logs on s3://",
+    "fsspec": "logs on other file systems",
+    "tf_keras": "models of Keras 2",
+}
 SELF_TEST = "tb_numstab.instrument.self_test"
 SELF_TEST_SECONDS = 300
 
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the report: "ok", "absent" (nothing wrong) or "broken"; what, and what to know about it."""
+    """One line of the report: what, and what to know about it.
+
+    Attributes:
+      state: "ok", "absent" (nothing wrong), "never" (nowhere covered) or "broken".
+    """
 
     state: str
     what: str
@@ -121,6 +130,7 @@ def _measuring() -> Iterator[Check]:
         yield from (Check("broken" if error else "ok", name, error) for name, error in report.items())
         yield _log(Path(folder), len(report))
         yield Check("ok", "devices", ", ".join(devices))
+        yield Check("never", "tf.py_function, and queues or tables that a step changes", "see docs/coverage.md")
 
 
 def _log(folder: Path, trainings: int) -> Check:

@@ -7,23 +7,33 @@ own, because the command line itself does not import TensorFlow.
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from tb_numstab.instrument.health import StepHealth
 from tb_numstab.instrument.keras import NumericalHealth
 from tb_numstab.instrument.logger import log_step
+from tb_numstab.instrument.session import HealthHook
 from tb_numstab.instrument.watch import watch
 
 BAD_STEP = 3
 
 
-def log_of_zero(log_dir: str, every: int) -> None:
+def log_of_zero(log_dir: str, every: int, compiled: Callable[[Any], Any] = tf.function) -> None:
     """Takes the logarithm of a variable that reaches 0 at BAD_STEP.
+
+    Args:
+      log_dir: folder of the run.
+      every: as in ``watch``.
+      compiled: makes the step of a Python function.
 
     Raises:
       RuntimeError: the op or the step was not named.
@@ -35,7 +45,7 @@ def log_of_zero(log_dir: str, every: int) -> None:
         remaining.assign_sub(1.0)
         return loss
 
-    watched = watch(every=every)(tf.function(train_step))
+    watched = watch(every=every)(compiled(train_step))
     with tf.summary.create_file_writer(log_dir).as_default():
         for step in range(BAD_STEP + 1):
             watched()
@@ -55,14 +65,38 @@ def keras_fit(log_dir: str) -> None:
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     model.compile("sgd", "mse")
     model.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0, callbacks=[callback])
-    if callback.health is None or not (callback.health.measured and callback.health.ok):
-        raise RuntimeError(f"a healthy fit is not seen as one: {callback.health}")
+    _expect_healthy(callback.health)
+
+
+def session(log_dir: str) -> None:
+    """Moves one variable of a TensorFlow 1 graph towards 1.
+
+    Raises:
+      RuntimeError: it was not measured, or not called healthy.
+    """
+    v1 = tf.compat.v1
+    hook = HealthHook(log_dir, every=1)
+    with tf.Graph().as_default(), v1.Session() as session:
+        w = v1.get_variable("w", initializer=0.5, use_resource=True)
+        train = v1.train.GradientDescentOptimizer(0.1).minimize(tf.square(w - 1.0))
+        session.run(v1.global_variables_initializer())
+        hook.run(session, train)
+        hook.end(session)
+    _expect_healthy(hook.health)
+
+
+def _expect_healthy(health: StepHealth | None) -> None:
+    if health is None or not (health.measured and health.ok):
+        raise RuntimeError(f"a healthy training is not seen as one: {health}")
 
 
 TRAININGS = {
     "measured step": lambda folder: log_of_zero(folder, every=1),
     "replayed step": lambda folder: log_of_zero(folder, every=10 * BAD_STEP),
+    "XLA step": lambda folder: log_of_zero(folder, 1, functools.partial(tf.function, jit_compile=True)),
+    "eager step": lambda folder: log_of_zero(folder, 1, lambda step: step),
     "Keras fit": keras_fit,
+    "session": session,
 }
 
 
