@@ -26,6 +26,12 @@ LATE_STEP = 10
 WANTED_LEAD = 5
 """Steps of warning that leave time to act."""
 
+STUDIED = ("Exp", "Expm1", "Log", "Log1p", "Pow", "RealDiv", "Reciprocal", "Rsqrt", "Sqrt")
+"""Op types whose faults the published studies of TensorFlow programs look for: DEBAR, RANUM, GRIST."""
+
+Row = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
+"""META, the result, the verdict of one case."""
+
 
 # ---- one case, in its own process ---------------------------------------------------------------
 
@@ -135,8 +141,8 @@ def judge(path: Path, meta: dict[str, Any], result: dict[str, Any]) -> dict[str,
     }
 
 
-def print_table(rows: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]) -> None:
-    """One line per case, then the totals."""
+def print_table(rows: list[Row]) -> None:
+    """One line per case, then one per op type, then the totals."""
     columns = ("nan", "error", "warn", "E", "W", "op", "line", "lead", "s")
     print(f"{'case':32}" + "".join(f"{c:>6}" for c in columns) + "  origin / first rule")
     for meta, result, verdict in rows:
@@ -148,10 +154,31 @@ def print_table(rows: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
         )
         text = "".join(f"{'-' if c is None else c:>6}" for c in cells)
         print(f"{meta['name'][:31]:32}{text}  {result['origin_op_type'] or '-'} / {(result['rules'] or ['-'])[0]}")
+    print_op_types(rows)
     print_totals(rows)
 
 
-def print_totals(rows: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]) -> None:
+def op_type_of(meta: dict[str, Any]) -> str:
+    """The op type a buggy case counts for: of several that are right, the first that the studies look for."""
+    types: list[str] = meta["origin_op_type"].split("|")
+    return next((t for t in types if t in STUDIED), types[0])
+
+
+def print_op_types(rows: list[Row]) -> None:
+    """Recall and origin accuracy by the op at fault, so that no single op carries the score."""
+    by_type: dict[str, list[dict[str, Any]]] = {}
+    for meta, _, verdict in rows:
+        if meta["buggy"]:
+            by_type.setdefault(op_type_of(meta), []).append(verdict)
+    print(f"\n{'op type':32}{'cases':>8}{'found':>8}{'op':>8}{'line':>8}")
+    for op_type in sorted(by_type, key=lambda t: (t not in STUDIED, t)):
+        verdicts = by_type[op_type]
+        counts = (len(verdicts), *(sum(bool(v[k]) for v in verdicts) for k in ("found", "op", "line")))
+        name = op_type if op_type in STUDIED else f"{op_type} (in no study)"
+        print(f"{name:32}" + "".join(f"{count:>8}" for count in counts))
+
+
+def print_totals(rows: list[Row]) -> None:
     """Recall, origin accuracy, false alarms, lead time."""
     buggy = [(r, v) for m, r, v in rows if m["buggy"]]
     healthy = [r for m, r, _ in rows if not m["buggy"]]
