@@ -38,9 +38,12 @@ def is_framework(file: str) -> bool:
 @functools.cache
 def is_user(file: str) -> bool:
     """True for the user's own files: no framework, no installed package, no standard library."""
-    if is_framework(file) or any(part in file for part in _SITE):
-        return False
-    return not file.startswith(_STDLIB)
+    return not (is_framework(file) or _is_stdlib(file) or any(part in file for part in _SITE))
+
+
+@functools.cache
+def _is_stdlib(file: str) -> bool:
+    return file.startswith(_STDLIB) and not any(part in file for part in _SITE)
 
 
 def user_frames(stack: Iterable[Any]) -> tuple[Frame, ...]:
@@ -49,7 +52,7 @@ def user_frames(stack: Iterable[Any]) -> tuple[Frame, ...]:
     Without any, the frames of installed packages other than the frameworks.
     """
     entries = [(f.filename, f.lineno, f.name) for f in stack]
-    kept = [e for e in entries if is_user(e[0])] or [e for e in entries if not is_framework(e[0])]
+    kept = [e for e in entries if is_user(e[0])] or [e for e in entries if not (is_framework(e[0]) or _is_stdlib(e[0]))]
     return tuple(make_frame(*entry) for entry in reversed(kept[-MAX_FRAMES:]))
 
 
