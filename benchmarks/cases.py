@@ -170,12 +170,12 @@ def print_op_types(rows: list[Row]) -> None:
     for meta, _, verdict in rows:
         if meta["buggy"]:
             by_type.setdefault(op_type_of(meta), []).append(verdict)
-    print(f"\n{'op type':32}{'cases':>8}{'found':>8}{'op':>8}{'line':>8}")
+    print(f"\n{'op type':48}{'cases':>8}{'found':>8}{'op':>8}{'line':>8}")
     for op_type in sorted(by_type, key=lambda t: (t not in STUDIED, t)):
         verdicts = by_type[op_type]
         counts = (len(verdicts), *(sum(bool(v[k]) for v in verdicts) for k in ("found", "op", "line")))
         name = op_type if op_type in STUDIED else f"{op_type} (in no study)"
-        print(f"{name:32}" + "".join(f"{count:>8}" for count in counts))
+        print(f"{name:48}" + "".join(f"{count:>8}" for count in counts))
 
 
 def print_totals(rows: list[Row]) -> None:

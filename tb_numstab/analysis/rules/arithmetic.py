@@ -32,9 +32,11 @@ def _feeds_softmax(o: Ops) -> Mask:
 def _near_top(o: Ops) -> Mask:
     """A float16 result of a forward reduction is within two bits of overflow.
 
-    Large negative numbers are masks, and a single number may be a loss times its scale.
+    Large negative numbers are masks, and a single number may be a loss times its scale, but for a penalty
+    such as L2Loss.
     """
-    forward = o.among(o.graph.role(Role.FORWARD) & ~o.graph.scalar)
+    graph = o.graph
+    forward = o.among(graph.role(Role.FORWARD) & (~graph.scalar | graph.mask("sum-of-squares")))
     return np.asarray(forward & (o.max_exp == 15) & (o.out.max >= 2.0**14))
 
 
