@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import tensorflow as tf
@@ -13,24 +15,21 @@ from tb_numstab.instrument.bucket import Bucket
 from tb_numstab.instrument.cluster import worker
 from tb_numstab.instrument.collector import Collector, Entry, Update
 from tb_numstab.instrument.inline import call_inline
-from tb_numstab.instrument.iterators import handles_in
+from tb_numstab.instrument.nesting import outer, outermost, place
 from tb_numstab.instrument.op_types import (
     ALIASES,
     CALLS,
-    FROM_ITERATOR,
-    HOST_CODE,
-    LEGACY_RANDOM,
     PACKING,
     READS,
-    SAFE_RESOURCE_READS,
     counts_update,
     delta_of,
     is_measured,
     is_update,
 )
 from tb_numstab.instrument.operands import counts_events
-from tb_numstab.instrument.recorder import Recorder, constant_site, owner_of, static_shape
-from tb_numstab.instrument.shadow import is_variable
+from tb_numstab.instrument.outlines import Outlines
+from tb_numstab.instrument.recorder import Recorder, constant_site, static_shape
+from tb_numstab.instrument.repeatable import Repeatable
 from tb_numstab.schema.ops import OpSite, Role
 
 
@@ -43,15 +42,13 @@ class GraphRecorder(Recorder):
 
     def __init__(self, collect: Callable[[], Collector]) -> None:
         super().__init__()
+        self.repeatable = Repeatable((), {})
         self.notes: set[str] = set()
-        self.refusal: str | None = None
         self.written: set[int] = set()  # handles of the variables it updates
         self.arguments: dict[int, int] = {}  # id of a placeholder for an argument -> slot
         self.compiled = False  # part of it is compiled in training
         self.shared = False  # it waits for other workers
         self.returned: list[int] = []  # slots of what the function returns, flat; -1 where not measured
-        self.iterators: dict[int, Any] = {}  # tf.data iterators it captures, by id of their handle
-        self._given: set[int] = set()  # ids of the handles of those it is given
         self._collect = collect
         self._top: Any = None
         self._buckets: dict[int, Bucket] = {}  # by graph
@@ -59,6 +56,7 @@ class GraphRecorder(Recorder):
         self._updates: dict[int, list[int]] = {}  # handle -> slots that update it
         self._parameters: dict[int, list[tuple[int, int, Any]]] = {}  # graph -> (slot, position, placeholder)
         self._graphs: dict[str, Any] = {}
+        self._outlines = Outlines(self.sites, self.slot_of)
         self._packed: dict[int | None, Sequence[Any]] = {}  # optional's id -> the tensors in it
 
     # ---- the trace
@@ -66,6 +64,7 @@ class GraphRecorder(Recorder):
     def trace(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Runs the user's tf.function inside the twin's graph."""
         self._top = tf.compat.v1.get_default_graph()
+        self.repeatable = Repeatable(args, kwargs)
         with self.recording(), tf.summary.record_if(False):
             self._add_arguments(args, kwargs)
             result = self.call(function, args, kwargs)
@@ -80,7 +79,6 @@ class GraphRecorder(Recorder):
         return call_inline(function, args, kwargs)
 
     def _add_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self._given = {handle._id for handle in handles_in(args, kwargs)}
         where = self.describe("Placeholder", "argument", ())
         for index, tensor in enumerate(tf.nest.flatten((args, kwargs), expand_composites=True)):
             if isinstance(tensor, tf.Variable):
@@ -111,7 +109,7 @@ class GraphRecorder(Recorder):
             return  # run eagerly inside init_scope: not part of the step
         self._graphs[graph.name] = graph
         self.shared |= op_type.startswith("Collective") and worker() != ""
-        self._check_repeatable(op_type, inputs)
+        self.repeatable.check(op_type, inputs)
         if op_type in ALIASES:
             for source, tensor in zip(inputs, outputs, strict=False):
                 if self.slot_of(source) >= 0:
@@ -127,39 +125,14 @@ class GraphRecorder(Recorder):
         elif op_type != "Placeholder":
             self._add_op(op_type, inputs, outputs, op_name or "", graph)
 
-    def _check_repeatable(self, op_type: str, inputs: Sequence[Any]) -> None:
-        if op_type in HOST_CODE:
-            self.refusal = self.refusal or "it runs Python code (tf.py_function or tf.numpy_function)"
-        elif op_type in LEGACY_RANDOM:
-            self.notes.add(
-                f"{op_type} draws its own numbers in the measured run; use tf.random.Generator or stateless ops"
-            )
-        elif op_type not in SAFE_RESOURCE_READS and op_type not in CALLS:
-            for tensor in inputs:
-                external = self._external(tensor) if tensor.dtype == tf.resource else None
-                if external is not None and op_type in FROM_ITERATOR:
-                    self._check_iterator(external)
-                elif isinstance(external, tf.__internal__.EagerTensor) and not is_variable(external):
-                    self.refusal = self.refusal or f"{op_type} changes a captured resource that cannot be copied"
-
-    def _check_iterator(self, handle: Any) -> None:
-        if handle._id in self._given:
-            return
-        iterator = owner_of(handle, "_iterator_resource")
-        if iterator is None:
-            self.refusal = self.refusal or (
-                "it captures an iterator that cannot be read twice; give it the data, or the iterator, as an argument"
-            )
-        else:
-            self.iterators[id(handle)] = iterator
-
     def _add_op(self, op_type: str, inputs: Sequence[Any], outputs: Sequence[Any], name: str, graph: Any) -> None:
         measured = [(i, t) for i, t in enumerate(outputs) if is_measured(t.dtype.name)]
         if not measured:
             return
         for tensor in inputs:
             self._resolve(tensor)
-        site = self.describe(op_type, name, inputs, outputs[0].op.traceback)
+        body = self._outlines.origin(outputs[0].op)
+        site = self._outlines.place(body, self.describe(op_type, name, inputs, outputs[0].op.traceback))
         pending = [p for p, slot in enumerate(site.inputs) if slot < 0 and inputs[p].op.type == "Placeholder"]
         if op_type in CALLS:
             site = dataclasses.replace(site, inputs=site.inputs + self._close_call(outputs[0].op, site.inputs))
@@ -169,14 +142,20 @@ class GraphRecorder(Recorder):
             for position in pending:
                 self._parameters.setdefault(id(graph), []).append((slot, position, inputs[position]))
         self.remember(op_type, inputs, self.slot_of(measured[0][1]))
+        self._outlines.runs_as(body, self.slot_of(measured[0][1]))
 
     def _measure(
         self, tensor: Any, site: OpSite, graph: Any, operands: Sequence[Any] = (), update: Update | None = None
     ) -> int:
-        path, looped = self._place(graph)
+        path, looped = place(graph, self._top)
         site = dataclasses.replace(site, dtype=tensor.dtype.name, shape=static_shape(tensor), graph=path, looped=looped)
         slot = self.add(tensor, site)
-        bucket = self._buckets.setdefault(id(graph), Bucket(looped))
+        self._outlines.measure(slot, functools.partial(self._put, slot, tensor, graph, operands, update))
+        return slot
+
+    def _put(self, slot: int, tensor: Any, graph: Any, operands: Sequence[Any], update: Update | None) -> None:
+        site = self.sites[slot]
+        bucket = self._buckets.setdefault(id(graph), Bucket(site.looped))
         index = bucket.index(tensor)
         positions = tuple(bucket.index(t) for t in operands)
         # An optimizer's moments and what it computes from them; the trained variables count exactly.
@@ -184,10 +163,15 @@ class GraphRecorder(Recorder):
         bucket.entries.append(Entry(slot, site.op_type, index, positions, update, estimate))
         if bucket.full:
             self._send(graph)
-        return slot
 
     def _send(self, graph: Any) -> None:
         self._buckets.pop(id(graph), Bucket()).send(self._collect)
+
+    def outline(self) -> AbstractContextManager[None]:
+        return self._outlines.loop()
+
+    def vectorize(self) -> None:
+        self._outlines.vectorize()
 
     def close_graph(self, graph: Any) -> None:
         """Sends what a nested graph still has in its bucket: nothing can be added to it later."""
@@ -207,7 +191,7 @@ class GraphRecorder(Recorder):
     def _add_read(self, handle: Any, tensor: Any, name: str, graph: Any) -> None:
         if not is_measured(tensor.dtype.name):
             return
-        variable, scope = self.note_variable(self._external(handle)), graph
+        variable, scope = self.note_variable(outermost(handle)), graph
         while scope is not None:
             slot = self._reads.get((id(scope), variable))
             if slot is not None:
@@ -223,7 +207,7 @@ class GraphRecorder(Recorder):
 
     def _add_update(self, op_type: str, inputs: Sequence[Any], name: str, graph: Any) -> None:
         op = graph.get_operation_by_name(name)
-        handle = self.note_variable(self._external(inputs[0]))
+        handle = self.note_variable(outermost(inputs[0]))
         self.written.add(handle)
         delta = delta_of(op)
         if delta is None or not is_measured(delta.dtype.name):
@@ -243,7 +227,7 @@ class GraphRecorder(Recorder):
                 new = tf.raw_ops.ReadVariableOp(resource=inputs[0], dtype=delta.dtype)
                 operands = (delta,) if counts_update(op) else ()
         earlier = self._updates.setdefault(handle, [])
-        keep = bool(earlier) or self._place(graph)[1]
+        keep = bool(earlier) or place(graph, self._top)[1]
         slot = self._measure(new, site, graph, operands, Update(handle, keep))
         earlier.append(slot)
         self.handles[slot] = handle
@@ -276,34 +260,11 @@ class GraphRecorder(Recorder):
         """Gives a captured tensor the slot it has in the graph it comes from."""
         if tensor._id in self._slots or tensor.op.type != "Placeholder":
             return
-        external = self._outer(tensor)
-        if external is not None and not isinstance(external, tf.__internal__.EagerTensor):
-            self._resolve(external)
-            if self.slot_of(external) >= 0:
-                self.alias(tensor, self.slot_of(external))
-
-    def _external(self, tensor: Any) -> Any:
-        """The tensor outside all graphs that a captured placeholder stands for."""
-        while not isinstance(tensor, tf.__internal__.EagerTensor) and tensor.op.type == "Placeholder":
-            outer = self._outer(tensor)
-            if outer is None:
-                break
-            tensor = outer
-        return tensor
-
-    def _outer(self, tensor: Any) -> Any:
-        for external, internal in getattr(tensor.graph, "captures", ()):
-            if internal is tensor:
-                return external
-        return None
-
-    def _place(self, graph: Any) -> tuple[str, bool]:
-        """Path of the nested graphs around an op, and whether one of them is a loop body."""
-        names: list[str] = []
-        while graph is not self._top and graph is not None:
-            names.append(graph.name)
-            graph = getattr(graph, "outer_graph", None)
-        return "/".join(reversed(names)), any("while" in n for n in names)
+        captured = outer(tensor)
+        if captured is not None and not isinstance(captured, tf.__internal__.EagerTensor):
+            self._resolve(captured)
+            if self.slot_of(captured) >= 0:
+                self.alias(tensor, self.slot_of(captured))
 
     # ---- after the trace
 

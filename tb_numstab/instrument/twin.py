@@ -51,7 +51,7 @@ class Trace:
     def notes(self) -> tuple[str, ...]:
         """What a reader of the measurements should know."""
         uncompiled = [WITHOUT_XLA] if self.recorder.compiled else []
-        return tuple(sorted([*self.recorder.notes, *uncompiled]))
+        return tuple(sorted([*self.recorder.notes, *self.recorder.repeatable.notes, *uncompiled]))
 
     def measured(self, rows: Rows, arguments: Arguments, returned: Sequence[int], kind: str = "survey") -> Measurement:
         """The measurement of one call.
@@ -134,8 +134,8 @@ class Twin:
             trace = self._traces[id(concrete)] = Trace(concrete, recorder)
         if trace.recorder.problem is not None:
             raise trace.recorder.problem
-        if trace.recorder.refusal is not None:
-            raise CannotShadow(trace.recorder.refusal)
+        if trace.recorder.repeatable.refusal is not None:
+            raise CannotShadow(trace.recorder.repeatable.refusal)
         self._take_note(trace.recorder)
         return trace
 
@@ -143,8 +143,8 @@ class Twin:
         self.usable = True
         self.compiled |= recorder.compiled
         self.shared |= recorder.shared
-        self.hidden_state |= bool(recorder.notes)
-        self.iterators |= recorder.iterators
+        self.hidden_state |= bool(recorder.repeatable.notes)
+        self.iterators |= recorder.repeatable.iterators
         self.written |= recorder.written
         self.trained |= recorder.written_variables(trainable=True)
         if not self.trained:

@@ -325,6 +325,59 @@ def captured_iterator(watching: Watching) -> Sequence[Any]:
     return [w]
 
 
+def vectorized_map(watching: Watching) -> Sequence[Any]:
+    """A loop over the rows, of which no run is ever made."""
+    w = ones()
+
+    def score(row: Any) -> Any:
+        return tf.math.log(tf.reduce_sum(row * w * tf.exp(w)))  # origin
+
+    @tf.function
+    def step(x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(tf.vectorized_map(score, x))
+        descend(tape, loss, w)
+        return loss
+
+    run(watching, step)
+    return [w]
+
+
+def jacobian(watching: Watching) -> Sequence[Any]:
+    """What is looped over is backpropagation."""
+    w = ones()
+
+    @tf.function
+    def step(x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            p = tf.sqrt(tf.reduce_sum(tf.square(x * w), 1))  # origin
+        w.assign_sub(0.01 * tf.reduce_mean(tape.jacobian(p, w), 0))
+        return tf.reduce_mean(p)
+
+    run(watching, step)
+    return [w]
+
+
+def per_example_gradients(watching: Watching) -> Sequence[Any]:
+    """Backpropagation inside the loop, in a function of its own, with a loop inside."""
+    w = ones()
+
+    @tf.function
+    def gradient(row: Any) -> Any:
+        with tf.GradientTape() as tape:
+            p = tf.ones([])
+            for _ in tf.range(2):
+                p += tf.sqrt(tf.reduce_sum(tf.square(row * w)))  # origin
+        return tape.gradient(p, w)
+
+    @tf.function
+    def step(x: Any) -> None:
+        w.assign_sub(0.01 * tf.reduce_mean(tf.vectorized_map(gradient, x), 0))
+
+    run(watching, step)
+    return [w]
+
+
 KINDS: tuple[Kind, ...] = (
     tf_function,
     nested,
@@ -347,4 +400,7 @@ KINDS: tuple[Kind, ...] = (
     variables_as_arguments,
     dataset_iterator,
     captured_iterator,
+    vectorized_map,
+    jacobian,
+    per_example_gradients,
 )

@@ -1,0 +1,60 @@
+"""Whether a function may run a second time without anybody noticing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from tb_numstab.instrument.iterators import handles_in
+from tb_numstab.instrument.nesting import outermost
+from tb_numstab.instrument.op_types import CALLS, FROM_ITERATOR, HOST_CODE, LEGACY_RANDOM, SAFE_RESOURCE_READS
+from tb_numstab.instrument.recorder import owner_of
+from tb_numstab.instrument.shadow import is_variable
+
+
+class Repeatable:
+    """Looks at each op of a function while it is traced.
+
+    Attributes:
+      refusal: why the function may not run twice; None as long as it may.
+      notes: what differs in a second run.
+      iterators: the tf.data iterators it captures, by id of their handle.
+    """
+
+    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Takes the arguments of the trace."""
+        self.refusal: str | None = None
+        self.notes: set[str] = set()
+        self.iterators: dict[int, Any] = {}
+        self._given = {handle._id for handle in handles_in(args, kwargs)}
+
+    def check(self, op_type: str, inputs: Sequence[Any]) -> None:
+        """Takes the next op; its inputs may be of any graph."""
+        if op_type in HOST_CODE:
+            self._refuse("it runs Python code (tf.py_function or tf.numpy_function)")
+        elif op_type in LEGACY_RANDOM:
+            self.notes.add(
+                f"{op_type} draws its own numbers in the measured run; use tf.random.Generator or stateless ops"
+            )
+        elif op_type not in SAFE_RESOURCE_READS and op_type not in CALLS:
+            for handle in (outermost(t) for t in inputs if t.dtype == tf.resource):
+                if op_type in FROM_ITERATOR:
+                    self._check_iterator(handle)
+                elif isinstance(handle, tf.__internal__.EagerTensor) and not is_variable(handle):
+                    self._refuse(f"{op_type} changes a captured resource that cannot be copied")
+
+    def _check_iterator(self, handle: Any) -> None:
+        if handle._id in self._given:
+            return
+        iterator = owner_of(handle, "_iterator_resource")
+        if iterator is not None:
+            self.iterators[id(handle)] = iterator
+        else:
+            self._refuse(
+                "it captures an iterator that cannot be read twice; give it the data, or the iterator, as an argument"
+            )
+
+    def _refuse(self, reason: str) -> None:
+        self.refusal = self.refusal or reason
