@@ -128,13 +128,15 @@ def test_names_in_a_log_cannot_move_the_cursor(cli: Cli, tmp_path: Path) -> None
 
 def test_select_keeps_only_some_rules(cli: Cli, logdir: Path) -> None:
     assert cli("check", logdir / "nan_softmax_log", "--select", "log-*,exp-overflow")[0] == 1
-    assert cli("check", logdir / "nan_softmax_log", "--select", "exp-*")[0] == 0
+    code, out, _ = cli("check", logdir / "nan_softmax_log", "--select", "exp-*")
+    assert (code, out) == (0, ".: broken\n  1 of rules that are not selected\n")
 
 
 def test_select_of_an_unknown_rule_is_a_mistake(cli: Cli, logdir: Path) -> None:
     code, out, err = cli("check", logdir, "--select", "log-of-zeros")
     assert (code, out) == (2, "")
-    assert "no rule is called 'log-of-zeros'; the rules are" in err
+    assert "no rule is called 'log-of-zeros'; did you mean log-of-zero or " in err
+    assert "no rule is called 'x'; the rules are accumulation-stagnates, " in cli("check", logdir, "--select", "x")[2]
 
 
 def test_findings_of_the_baseline_do_not_count(cli: Cli, logdir: Path) -> None:

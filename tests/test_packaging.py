@@ -163,7 +163,7 @@ def test_the_hook_says_that_it_needs_tensorflow(installation: Path, tmp_path: Pa
         said = run(installation / "bin" / "python", "-c", f"from tb_numstab import {name}", cwd=tmp_path)
         assert said.returncode == 1
         assert said.stderr.splitlines()[-1].startswith(
-            f"ModuleNotFoundError: tb_numstab.{name} needs TensorFlow 2.21 or newer with Keras 3: pip install tensorflow"
+            f"ModuleNotFoundError: tb_numstab.{name} needs TensorFlow 2.21 or newer with Keras 3: pip install"
         )
 
 

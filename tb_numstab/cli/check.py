@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from tb_numstab.analysis.finding import Finding, Severity
@@ -83,10 +84,12 @@ def run(options: argparse.Namespace) -> int:
 def _patterns(text: str) -> list[str]:
     """The patterns of --select; one that no rule matches is a mistake."""
     patterns = [p.strip() for p in text.split(",")]
+    ids = sorted({rule.id for rule in RULES})
     for pattern in patterns:
-        if not any(fnmatchcase(rule.id, pattern) for rule in RULES):
-            ids = ", ".join(sorted({rule.id for rule in RULES}))
-            raise argparse.ArgumentTypeError(f"no rule is called {pattern!r}; the rules are {ids}")
+        if not any(fnmatchcase(rule, pattern) for rule in ids):
+            close = get_close_matches(pattern, ids)
+            hint = f"did you mean {' or '.join(close)}?" if close else f"the rules are {', '.join(ids)}"
+            raise argparse.ArgumentTypeError(f"no rule is called {pattern!r}; {hint}")
     return patterns
 
 
@@ -108,9 +111,9 @@ def _check(
         latest = {session.worker: session for session in run_data.measured}
         for session in latest.values():
             subject = subjects.get(run_data, session.id)
-            found = [f for f in subject.findings if any(fnmatchcase(f.rule, p) for p in options.select)]
-            new = [f for f in found if _identity(f, subject.ops) not in known]
-            yield Checked(subject, new, len(found) - len(new))
+            selected = [f for f in subject.findings if any(fnmatchcase(f.rule, p) for p in options.select)]
+            new = [f for f in selected if _identity(f, subject.ops) not in known]
+            yield Checked(subject, new, len(selected) - len(new), len(subject.findings) - len(selected))
 
 
 def _identity(finding: Finding, ops: OpIndex) -> tuple[str, str]:

@@ -25,11 +25,19 @@ class Checked:
       subject: what was judged.
       findings: those that count, the most harmful first.
       known: how many do not count because the baseline has them.
+      unselected: how many do not count because their rules are not selected.
     """
 
     subject: Subject
     findings: Sequence[Finding]
     known: int = 0
+    unselected: int = 0
+
+    @property
+    def ignored(self) -> str:
+        """How many findings do not count, and why; "" without any."""
+        parts = ((self.known, "known from the baseline"), (self.unselected, "of rules that are not selected"))
+        return ", ".join(f"{count} {why}" for count, why in parts if count)
 
     @property
     def notes(self) -> Sequence[str]:
@@ -70,12 +78,12 @@ def as_text(summary: Summary) -> str:
 def _run_text(item: Checked, width: int) -> Iterator[str]:
     worker = f" ({printable(item.subject.session.worker)})" if item.subject.session.worker else ""
     yield f"{printable(item.subject.run.name)}{worker}: {item.subject.verdict.status.value}"
-    if not item.findings and not item.known:
+    if not item.findings and not item.ignored:
         yield wrapped("", item.subject.verdict.text, width, "  ")
     for finding in item.findings:
         yield from _finding_text(finding, width)
-    if item.known:
-        yield f"  {item.known} known from the baseline"
+    if item.ignored:
+        yield f"  {item.ignored}"
     for note in item.notes:
         yield wrapped("note: ", note, width, "  ")
 
@@ -129,6 +137,7 @@ def _run_json(item: Checked) -> Json:
         "verdict": verdict_view(item.subject.verdict),
         "findings": [finding_view(f, item.subject.ops) for f in item.findings],
         "known": item.known,
+        "unselected": item.unselected,
     }
 
 
@@ -146,7 +155,7 @@ def _run_annotations(item: Checked) -> Iterator[str]:
     for finding in item.findings:
         yield _annotation(item.subject.run.name, finding)
     if not item.findings:
-        text = f"{item.known} known from the baseline" if item.known else item.subject.verdict.text
+        text = item.ignored or item.subject.verdict.text
         yield f"::notice title=tb-numstab::{_escaped(f'{item.subject.run.name}: {text}')}"
 
 
