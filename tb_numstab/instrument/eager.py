@@ -28,6 +28,12 @@ from tb_numstab.schema.ops import OpSite, Role
 CALL = "PartitionedCall"
 """Op type that stands for the call of a function's graph."""
 
+MAX_VARIANTS = 4
+"""Slots for one op whose operands come from different ops in different steps: the first step of a loop often differs.
+
+Beyond these an op keeps the links of its first variant, so that the op table stays bounded.
+"""
+
 _DELTAS = {"AssignSubVariableOp": np.subtract, "AssignAddVariableOp": np.add}
 
 
@@ -35,12 +41,14 @@ class EagerRecorder(Recorder):
     """Records eager ops; keeps one op table over all steps.
 
     An eager op has no identity beyond its place: type, source line, Keras object, and how often that
-    came before in the same step. So the n-th MatMul of a line is one slot in every step.
+    came before in the same step. So the n-th MatMul of a line is one slot in every step, as long as its
+    operands come from the same slots.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._known: dict[tuple[Any, ...], tuple[int, ...]] = {}
+        self._variants: dict[tuple[Any, ...], list[tuple[int, ...]]] = {}
         self._paused = False
         self._begin(at_once=True)
 
@@ -136,7 +144,7 @@ class EagerRecorder(Recorder):
         for tensor in inputs:
             self._add_input(tensor)
         handle = inputs[0] if op_type in READS else None
-        key = self._key(op_type, handle)
+        key = self._variant(self._key(op_type, handle), inputs)
         if key not in self._known:
             site = self.describe(op_type, op_type, inputs)
             if handle is not None:
@@ -147,11 +155,16 @@ class EagerRecorder(Recorder):
             if slot >= 0 and is_measured(tensor.dtype.name):
                 self.alias(tensor, slot)
                 self._readings.take(Reading(slot, op_type, tensor, operands))
-                if tensor._rank() == 0:
+                if tensor._rank() == 0 and not self._is_element(op_type, inputs):
                     self._scalars[tensor._id] = slot, tensor
         if handle is not None:
             self._values[id(handle)] = outputs[0]
         self.remember(op_type, inputs, self.slot_of(outputs[0]))
+
+    def _is_element(self, op_type: str, inputs: Sequence[Any]) -> bool:
+        """Whether an op looks up an element of a variable, as ``v[i].assign(x)`` does: no result of the step."""
+        slot = self.slot_of(inputs[0]) if op_type == "StridedSlice" else -1
+        return slot >= 0 and self.sites[slot].role is Role.VARIABLE
 
     def _add_input(self, tensor: Any) -> None:
         """A float tensor that no recorded op made comes from outside the step."""
@@ -190,7 +203,7 @@ class EagerRecorder(Recorder):
         self._add_input(delta)
         with record.stop_recording():
             new = gen_resource_variable_ops.read_variable_op(handle, delta.dtype)
-        old, key = self._values.get(id(handle)), self._key(op_type, handle)
+        old, key = self._values.get(id(handle)), self._variant(self._key(op_type, handle), [delta])
         if old is None and op_type in _DELTAS and (self._readings.at_once or key not in self._known):
             old = self._find_old_value(op_type, handle, new, delta)
         if key not in self._known:
@@ -226,6 +239,13 @@ class EagerRecorder(Recorder):
         place = (op_type, *stack.spot(), self.forward_slot(), id(handle))
         count = self._seen[place] = self._seen.get(place, 0) + 1
         return (*place, count)
+
+    def _variant(self, key: tuple[Any, ...], inputs: Sequence[Any]) -> tuple[Any, ...]:
+        """The key of an op with operands from these slots."""
+        links, variants = tuple(self.slot_of(tensor) for tensor in inputs), self._variants.setdefault(key, [])
+        if links not in variants and len(variants) < MAX_VARIANTS:
+            variants.append(links)
+        return (links if links in variants else variants[0], *key)
 
     def _add_sites(self, site: OpSite, key: tuple[Any, ...], outputs: Sequence[Any], handle: Any) -> tuple[int, ...]:
         where = f":{site.source.line}" if site.source else ""

@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 import tb_numstab
+from tb_numstab.instrument.eager import MAX_VARIANTS
 from tb_numstab.schema.columns import INDEX
 from tb_numstab.schema.ops import OpSite, Role
 from tb_numstab.schema.record import StepRecord
@@ -173,6 +174,46 @@ def test_eager_ops_keep_their_slots_over_steps(tmp_path: Path) -> None:
     (update,) = logged.slots("AssignSubVariableOp")
     assert logged.value(update, "operands") == 2
     assert logged.record.records_before == 2
+
+
+def test_an_eager_op_with_other_operands_than_before_is_linked_to_them(tmp_path: Path) -> None:
+    rates: list[Any] = []
+
+    def step() -> Any:
+        rate = tf.sqrt(4.0) if rates else tf.constant(0.5)  # the first step differs, as momentum does
+        rates.append(rate)
+        return rate * tf.ones([2])
+
+    logged = Logged(tmp_path, tb_numstab.watch(every=1)(step), steps=3)
+    (root,) = logged.slots("Sqrt")
+    first, later = logged.slots("Mul")
+    assert root not in logged.table[first].inputs
+    assert root in logged.table[later].inputs
+    assert logged.value(later, "max") == 2.0
+
+
+def test_variants_of_an_eager_op_are_bounded(tmp_path: Path) -> None:
+    calls: list[int] = []
+
+    def step() -> Any:
+        calls.append(0)
+        values = [tf.exp(0.5) for _ in calls]  # one more each step
+        return values[-1] * tf.ones([2])
+
+    logged = Logged(tmp_path, tb_numstab.watch(every=1)(step), steps=MAX_VARIANTS + 3)
+    assert len(logged.slots("Exp")) == MAX_VARIANTS + 3
+    assert len(logged.slots("Mul")) == MAX_VARIANTS
+
+
+def test_looking_up_an_element_of_a_variable_is_no_result_of_a_step(tmp_path: Path) -> None:
+    scores = tf.Variable([float("nan")] * 3, trainable=False)  # not filled yet
+
+    def step() -> None:
+        scores[1].assign(2.0)
+
+    logged = Logged(tmp_path, tb_numstab.watch(every=1)(step), steps=2)
+    (element,) = logged.slots("StridedSlice")
+    assert not logged.table[element].returned
 
 
 def test_jit_compiled_steps_are_measured_op_by_op(tmp_path: Path) -> None:
