@@ -115,6 +115,18 @@ def _masked_logits(graph: OpGraph, rows: Columns) -> Mask:
     return handed_on & graph.feeding(softmax, handed_on | softmax)
 
 
+def _state(graph: OpGraph, rows: Columns) -> Mask:
+    """Slots that only hand on the NaN of a variable that is not trained, or keep it, bool [N].
+
+    Such a variable may mark with NaN what is not filled in yet; it does harm where arithmetic meets it.
+    """
+    nan = rows.nan > 0
+    held = graph.role(Role.VARIABLE) & ~graph.trainable & nan
+    old = Columns.of(rows.rows, graph.x)
+    kept = graph.role(Role.UPDATE) & ~graph.trainable & nan & (rows.nan <= old.nan)
+    return graph.carrying(held | kept, graph.mask("move") & nan)
+
+
 _COMPARED = [INDEX[name] for name in ("size", "nan", "pos_inf", "neg_inf", "zero", "min", "max")]
 
 
@@ -132,6 +144,7 @@ class _Search:
         nan, inf = rows.nan > 0, rows.inf > 0
         self.nan, self.inf = nan, inf
         self.bad: Mask = (nan | inf) & ~intended(graph, table)
+        self.state = _state(graph, rows)
         inputs = inputs_of(graph, table)
         # A variable that another function of the same step has updated before carries on from there.
         leaf = graph.role(Role.INPUT, Role.VARIABLE) & ~inputs.nonfinite
@@ -177,8 +190,9 @@ class _Search:
     def symptoms(self) -> tuple[int, ...]:
         """Slots that hold harm: trained variables if any went bad, else returned values and other variables."""
         graph = self.graph
-        updates = self.bad & graph.role(Role.UPDATE) & (self.nan | graph.trainable)
-        returned = self.bad & graph.returned & (self.nan | graph.scalar) & ~graph.role(Role.UPDATE)
+        harmful = self.bad & ~self.state
+        updates = harmful & graph.role(Role.UPDATE) & (self.nan | graph.trainable)
+        returned = harmful & graph.returned & (self.nan | graph.scalar) & ~graph.role(Role.UPDATE)
         if graph.role(Role.UPDATE).any():
             # Returned gradients and their norm are no harm by themselves: a loss scale may have dropped them.
             returned &= ~graph.role(Role.GRADIENT, Role.OPTIMIZER)
@@ -244,8 +258,12 @@ class _Search:
         candidates = [s for s in visited if self.candidate[s]]
         received = self.graph.mask("collective")
         made = [s for s in candidates if not (received[s] or (self.passed_on[s] and self._only_moves(s)))]
-        ordered = sorted(made or candidates or visited, key=self._order)[:MAX_CANDIDATES]
-        return self._forward_of(max(ordered, key=self._harm))  # max takes the first of equals
+        ordered = sorted(made or candidates or visited, key=lambda s: self._order(self._forward_of(s)))
+        chosen = max(ordered[:MAX_CANDIDATES], key=self._harm)  # max takes the first of equals
+        forward = self._forward_of(chosen)
+        if forward != chosen:
+            self.toward.setdefault(forward, chosen)
+        return forward
 
     def _harm(self, slot: int) -> int:
         """How many symptoms a slot's value has reached."""
@@ -265,7 +283,6 @@ class _Search:
         forward = self.graph.sites[slot].gradient_of
         if self.graph.sites[slot].role is not Role.GRADIENT or forward < 0 or not self.candidate[forward]:
             return slot
-        self.toward.setdefault(forward, slot)
         return forward
 
     def _only_moves(self, slot: int) -> bool:

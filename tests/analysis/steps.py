@@ -278,6 +278,16 @@ def bad_variable(value: float) -> Step:
     return step
 
 
+def unseen(op_type: str, function: Callable[..., Any], operand: float, values: list[float]) -> Step:
+    """A loss of mean(op(a, x)), a not measured."""
+
+    def step(trace: Trace, i: int) -> None:
+        a, x = np.full(len(values), operand, np.float32), data(trace, values)
+        returned_mean(trace, op(trace, op_type, function(a, x.array), Node(-1, a), x))
+
+    return step
+
+
 def replayed(*notes: str) -> Step:
     """A step that is finite where it was measured, with these notes in its third record."""
 

@@ -12,7 +12,7 @@ from tb_numstab.analysis.graph import OpGraph
 from tb_numstab.analysis.origin import Source, find_origin
 from tb_numstab.schema.columns import INDEX, Row, empty_rows
 from tb_numstab.schema.ops import OpSite, Role
-from tests.analysis.programs import binary, data, judge, literal, op, returned_mean, unary, update, variable
+from tests.analysis.programs import Step, binary, data, judge, literal, op, returned_mean, unary, update, variable
 from tests.support.numpy_trace import Node, Trace
 from tests.support.runs import make_run
 
@@ -49,6 +49,55 @@ def test_a_fully_masked_row_began_in_softmax_not_in_its_mask() -> None:
     engine = judge(step)
     assert origin_of(engine).op_type == "Softmax"
     assert engine.findings()[0].rule == "softmax-all-masked"
+
+
+def test_of_two_faults_the_one_whose_forward_op_ran_first_is_named() -> None:
+    """0 ** -0.5 made the loss NaN; the gradient of 0 ** 0.5, a later line, is a fault of its own."""
+
+    def step(trace: Trace, i: int) -> None:
+        x, w = data(trace, [0.0, 1.0]), variable(trace, [1.0, 1.0])
+        first, second, half = literal(trace, -0.5), literal(trace, 0.5), literal(trace, 1.5)
+        inverse = op(trace, "Pow", np.power(x.array, first.array), x, first, line=3)
+        root = op(trace, "Pow", np.power(x.array, second.array), x, second, line=4)
+        returned_mean(trace, op(trace, "Mul", inverse.array * root.array, inverse, root))
+        slopes = [
+            op(trace, "Pow", np.power(x.array, p.array), x, p, role=Role.GRADIENT, gradient_of=f.slot)
+            for p, f in ((first, root), (half, inverse))
+        ]
+        slopes[1] = op(trace, "Mul", slopes[1].array / 0, slopes[1], x, role=Role.GRADIENT, gradient_of=inverse.slot)
+        update(trace, w, op(trace, "AddN", slopes[0].array + slopes[1].array, *slopes, role=Role.GRADIENT))
+
+    source = origin_of(judge(step)).source
+    assert source is not None and source.line == 3
+
+
+def slots_of_episodes(returned: bool) -> Step:
+    """Lengths of finished episodes, NaN until one has finished; the first is read, or averaged into the loss."""
+
+    def step(trace: Trace, i: int) -> None:
+        held = variable(trace, [np.nan, np.nan, 3.0], name="lengths", trainable=False)
+        first = op(trace, "StridedSlice", held.array[:1], held, returned=returned)
+        update(trace, held, data(trace, [0.0, 0.0, 1.0]), name="lengths", trainable=False)
+        if not returned:
+            returned_mean(trace, op(trace, "Mul", 2 * first.array, first))
+
+    return step
+
+
+def test_nan_in_a_variable_that_is_not_trained_does_harm_only_where_arithmetic_meets_it() -> None:
+    assert judge(slots_of_episodes(returned=True)).findings() == []
+    (finding,) = judge(slots_of_episodes(returned=False)).findings()
+    assert finding.rule == "nonfinite-variable"
+    assert "no measured step has made it so" in finding.summary
+
+
+def test_nan_from_an_operand_that_was_not_measured_is_no_overflow() -> None:
+    def step(trace: Trace, i: int) -> None:
+        g = data(trace, [1.0, 2.0])
+        change = op(trace, "Mul", np.nan * g.array, Node(-1, np.full(2, np.nan, np.float32)), g)
+        update(trace, variable(trace, [1.0, 1.0]), change)
+
+    assert [f.rule for f in judge(step).findings()] == ["operand-not-measured"]
 
 
 def replica(trace: Trace, argument: float, name: str) -> None:

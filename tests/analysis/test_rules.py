@@ -46,9 +46,11 @@ from tests.analysis.steps import (
     sgd,
     softmax,
     time_gaps,
+    unseen,
     variance,
     where,
 )
+from tests.analysis.test_training import PAIRS
 
 ROOT = Path(__file__).parent.parent.parent
 STEPS = 20
@@ -150,6 +152,10 @@ CASES: dict[str, tuple[Step, Step]] = {
         descent([3e30, 1.0], lambda i, w: -w if i < 2 else 0 * w, np.float32),
     ),
     "cast-overflow": (cast([1e6, 1.0]), cast([6e4, 1.0])),
+    "operand-not-measured": (
+        unseen("Mul", np.multiply, np.nan, [1.0, 2.0]),
+        unseen("Mul", np.multiply, 2.0, [1.0, 2.0]),
+    ),
     "invalid-operation": (
         unary("Mystery", lambda x: x / 0, [0.0, 1.0]),
         unary("Mystery", lambda x: x, [0.0, 1.0]),
@@ -250,7 +256,7 @@ def test_nothing_is_said_where_nothing_is_wrong(rule: str) -> None:
 
 
 def test_every_rule_is_tested() -> None:
-    assert set(CASES) == {rule.id for rule in RULES}
+    assert CASES.keys() | PAIRS.keys() == {rule.id for rule in RULES}
 
 
 def test_rule_ids_are_unique_and_an_origin_always_finds_one() -> None:

@@ -13,8 +13,14 @@ from tb_numstab.schema.ops import Role
 _GROWN = "Find what makes the operands grow (learning rate, missing normalisation, raw inputs) and bound it."
 
 
+REDUCTIONS = ("matmul", "conv", "sum", "mean", "cumsum", "prod", "sum-of-squares")
+"""Ops that combine many elements into one: infinities of both signs may meet inside, and give NaN."""
+
+
 def _overflowed(o: Ops) -> Mask:
-    return o.out.nan + o.out.inf > 0
+    """Inf from finite operands; NaN only where infinities can have met inside, or the format has no Inf."""
+    reduced = o.among(o.graph.mask(*REDUCTIONS)) & (o.out.nan > 0)
+    return np.asarray((o.out.inf > 0) | (o.out.overflow > 0) | reduced)
 
 
 def too_many_to_count(o: Ops) -> Mask:

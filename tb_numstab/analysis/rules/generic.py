@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from tb_numstab.analysis.families import operand_positions
 from tb_numstab.analysis.finding import Fix
+from tb_numstab.analysis.graph import Mask
+from tb_numstab.analysis.ops import Ops
 from tb_numstab.analysis.rules.rule import Rule
 
 NONFINITE_INPUT = Rule(
@@ -29,11 +32,12 @@ NONFINITE_VARIABLE = Rule(
     when=lambda o: o.out.nan + o.out.inf > 0,
     precondition="a variable holds NaN or Inf when the step reads it, and it reaches a result",
     explain="{site.variable} held NaN in {out.nan:,.0f} and Inf in {out.inf:,.0f} of {out.size:,.0f} elements before "
-    "this step; it went bad in a step that was not measured.",
+    "this step; no measured step has made it so.",
     fix=Fix(
-        "Let the step in which it went bad be replayed, or measure every step.",
-        "watch(every=50, replay=False)",
+        "Measure every step until it happens again. If it was so from the start, look at its initial value or at the "
+        "checkpoint.",
         "watch(every=50)",
+        "watch(every=1)",
     ),
     source="IEEE 754-2019 6.2",
 )
@@ -67,7 +71,26 @@ NOT_REPRODUCED = Rule(
     source="IEEE 754-2019 6.2",
 )
 
+
+def _unmeasured(o: Ops) -> Mask:
+    """Whether an operand has no row: what it held is not known."""
+    binary = np.array([len(operand_positions(o.graph.sites[s].op_type)) > 1 for s in o.slots.tolist()], bool)
+    several = np.array([len(o.graph.sites[s].inputs) > 1 for s in o.slots.tolist()], bool)
+    return np.asarray(np.isnan(o.x.size) | (np.isnan(o.y.size) & binary & several))
+
+
 GENERIC = (
+    Rule(
+        id="operand-not-measured",
+        title="NaN, perhaps from an operand that was not measured",
+        families=(),
+        when=lambda o: (o.out.nan > 0) & _unmeasured(o),
+        precondition="the result holds NaN, and one of the operands was not measured",
+        explain="{op} gave NaN in {out.nan:,.0f} of {out.size:,.0f} elements. One of its operands was not measured; "
+        "what was measured before this op is finite.",
+        fix=Fix("Look at what this line computes with: an operand may be NaN or Inf already."),
+        source="IEEE 754-2019 6.2",
+    ),
     Rule(
         id="invalid-operation",
         title="NaN from operands without NaN",
