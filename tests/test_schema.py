@@ -18,7 +18,6 @@ from tb_numstab.schema.formats import FORMATS, HISTOGRAM_BINS
 from tb_numstab.schema.names import Tag, new_session, ops_tag, parse_tag, steps_tag
 from tb_numstab.schema.ops import Frame, OpSite, Role
 from tb_numstab.schema.record import (
-    MAX_SLOTS,
     NewerSchemaError,
     OpTableChunk,
     RecordError,
@@ -28,6 +27,7 @@ from tb_numstab.schema.record import (
     encode_ops,
     encode_record,
 )
+from tb_numstab.schema.table import MAX_SLOTS
 
 # ---- strategies -------------------------------------------------------------------------------
 

@@ -70,6 +70,7 @@ class _SessionBuilder:
         self.problems: list[str] = []
         self._seen: object = None
         self._headers: dict[bytes, RecordHeader] = {}
+        self._chunks: dict[bytes, OpTableChunk] = {}
 
     def update(self, parts: Mapping[int | None, Sequence[Stored]]) -> None:
         """Takes the session's events: chunk number -> events of the op table, None -> step records."""
@@ -103,7 +104,7 @@ class _SessionBuilder:
         for number in sorted(n for n in parts if n is not None):
             try:
                 # A chunk is written once; a second event can only repeat it.
-                chunks += [decode_ops(event.data) for event in parts[number][:1]]
+                chunks += [self._chunk(event.data) for event in parts[number][:1]]
             except RecordError as error:
                 self.problems.append(f"Part {number} of the op table of session {self.session.id}: {error}.")
         table: list[OpSite] = []
@@ -117,6 +118,12 @@ class _SessionBuilder:
             table += [UNDESCRIBED] * (chunk.first_slot - len(table))
             table += chunk.sites[len(table) - chunk.first_slot :]
         return table, chunks[0].worker if chunks else ""
+
+    def _chunk(self, data: bytes) -> OpTableChunk:
+        """The chunk of these bytes, the same object every time: who compares op tables is done at once."""
+        if data not in self._chunks:
+            self._chunks[data] = decode_ops(data)
+        return self._chunks[data]
 
     def _readable_records(self, events: Sequence[Stored], slot_limit: int) -> list[tuple[RecordHeader, Stored]]:
         """The records that decode, by wall time; one problem for each way the others fail."""

@@ -68,6 +68,16 @@ class Timeline:
         if len(self.columns) * slots > MAX_CELLS:
             self._halve()
 
+    def copy(self) -> Timeline:
+        """The timeline as it is now; columns are never changed, only replaced."""
+        copy = Timeline()
+        copy.columns, copy._records, copy._records_per_column = (
+            list(self.columns),
+            self._records,
+            self._records_per_column,
+        )
+        return copy
+
     def _append(self, column: Column) -> None:
         index = self._records // self._records_per_column
         if index < len(self.columns):
