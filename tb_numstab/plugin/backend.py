@@ -54,7 +54,7 @@ class NumericalHealthPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # Tens
         views: dict[str, tuple[tuple[str, ...], Callable[[_Caller, Query], Json]]] = {
             "/runs": ((), self._runs),
             "/verdict": (_SESSION, self._verdict),
-            "/overview": (_SESSION, self._overview),
+            "/overview": ((*_SESSION, "patience"), self._overview),
             "/op": ((*_SESSION, "op", "step"), self._op),
             "/ops": ((*_SESSION, "query"), self._ops),
             "/map": ((*_SESSION, "first_row", "last_row", "first_step", "last_step", "columns"), self._map),
@@ -67,13 +67,16 @@ class NumericalHealthPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # Tens
         return apps | {f"/static/{name}": _static_route(name, kind) for name, kind in STATIC_FILES.items()}
 
     def _runs(self, caller: _Caller, query: Query) -> Json:
-        return overview.runs_view(self._reader.runs(*caller))
+        return overview.runs_view(self._reader.summaries(*caller))
 
     def _verdict(self, caller: _Caller, query: Query) -> Json:
         return overview.verdict_only_view(self._subject(caller, query))
 
     def _overview(self, caller: _Caller, query: Query) -> Json:
-        return overview.overview_view(self._subject(caller, query))
+        patience = query.optional_integer("patience")
+        run = self._run(caller, query.text("run"))
+        seconds = None if patience is None else patience / 1000
+        return overview.overview_view(self._subjects.get(run, query.optional_text("session"), seconds))
 
     def _op(self, caller: _Caller, query: Query) -> Json:
         return op_page.op_view(self._subject(caller, query), query.text("op"), query.optional_integer("step"))

@@ -44,7 +44,7 @@ def answers(runs: Sequence[RunData], progress: Progress | None = None) -> dict[s
     for done, run in enumerate(runs):
         progress(run.name, done, len(runs))
         subjects.append(known.get(run, run.measured[-1].id))
-    held = {"runs": _dumps(runs_view(runs))}
+    held = {"runs": _dumps(runs_view([run.summary() for run in runs]))}
     for answer in chain.from_iterable(map(_always, subjects)):
         held[answer.key] = _dumps(answer.view())
     size, cells = sum(map(len, held.values())), 0

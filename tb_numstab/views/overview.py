@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tb_numstab.schema.record import decode_record
-from tb_numstab.store.run_data import RunData, Session
+from tb_numstab.schema.record import decode_readable
+from tb_numstab.store.run_data import RunSummary, SessionSummary
 from tb_numstab.views.findings import finding_view, verdict_view
 from tb_numstab.views.json_values import Json
 from tb_numstab.views.subject import Subject
@@ -14,7 +14,7 @@ API_VERSION = 1
 """Version of all the JSON answers; the frontend refuses to guess at another one."""
 
 
-def runs_view(runs: Sequence[RunData]) -> Json:
+def runs_view(runs: Sequence[RunSummary]) -> Json:
     """The runs that hold measurements, without analysing any."""
     return {"api": API_VERSION, "runs": [_run_view(run) for run in runs]}
 
@@ -27,11 +27,12 @@ def verdict_only_view(subject: Subject) -> Json:
 def overview_view(subject: Subject) -> Json:
     """Verdict, ranked findings, and what the reader should know about the data itself."""
     session = subject.session
-    last = decode_record(session.encoded[-1]) if session.encoded else None
+    last = decode_readable(session.encoded[-1]) if session.encoded else None
     return {
         "run": subject.run.name,
-        "session": _session_view(session),
-        "sessions": [_session_view(s) for s in subject.run.sessions],
+        "session": _session_view(session.summary()),
+        "judged": subject.judged,
+        "sessions": [_session_view(s.summary()) for s in subject.run.sessions],
         "problems": list(subject.run.problems),
         "notes": [] if last is None else list(last.notes),
         "verdict": None if last is None else verdict_view(subject.verdict),
@@ -42,7 +43,7 @@ def overview_view(subject: Subject) -> Json:
     }
 
 
-def _run_view(run: RunData) -> Json:
+def _run_view(run: RunSummary) -> Json:
     return {
         "name": run.name,
         "sessions": [_session_view(s) for s in run.sessions],
@@ -50,11 +51,11 @@ def _run_view(run: RunData) -> Json:
     }
 
 
-def _session_view(session: Session) -> Json:
+def _session_view(session: SessionSummary) -> Json:
     return {
         "id": session.id,
         "worker": session.worker,
-        "records": len(session.steps),
-        "first_step": session.steps[0] if session.steps else None,
-        "last_step": session.steps[-1] if session.steps else None,
+        "records": session.records,
+        "first_step": session.first_step,
+        "last_step": session.last_step,
     }

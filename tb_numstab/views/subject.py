@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,14 +12,16 @@ from tb_numstab.analysis.engine import Engine
 from tb_numstab.analysis.finding import Finding, Verdict
 from tb_numstab.analysis.graph import OpGraph
 from tb_numstab.analysis.spread import Spread
-from tb_numstab.schema.ops import OpSite
-from tb_numstab.schema.record import decode_record
+from tb_numstab.schema.record import decode_readable
 from tb_numstab.store.run_data import RunData, Session
 from tb_numstab.views.op_index import OpIndex
 from tb_numstab.views.timeline import Timeline
 
 MAX_SUBJECTS = 32
 """Sessions kept analysed; those looked at least recently make room."""
+
+PUBLISHED_EVERY = 0.4
+"""Seconds after which a long session is shown as far as it was judged."""
 
 
 class NotInData(LookupError):
@@ -32,6 +35,7 @@ class Subject:
     Attributes:
       run: the run it belongs to.
       session: the measurements.
+      judged: how many of its records everything below is about, from the first on.
       findings: what the analysis found in exactly these measurements, worst first.
       verdict: the session in one sentence.
       graph: its op table as the analysis sees it.
@@ -42,6 +46,7 @@ class Subject:
 
     run: RunData
     session: Session
+    judged: int
     findings: Sequence[Finding]
     verdict: Verdict
     graph: OpGraph
@@ -61,8 +66,14 @@ class Subjects:
         self._growing: OrderedDict[tuple[str, str], _Growing] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, run: RunData, session_id: str | None = None) -> Subject:
+    def get(self, run: RunData, session_id: str | None = None, patience: float | None = None) -> Subject:
         """The subject of one session of a run, by default its latest.
+
+        Args:
+          run: the run.
+          session_id: the session's id.
+          patience: seconds to wait. Then a long session is returned as far as it was judged, and the rest
+            is judged in the background. None waits for all.
 
         Raises:
           NotInData: the run has no such session, or none at all.
@@ -74,58 +85,129 @@ class Subjects:
             self._growing.move_to_end(key)
             while len(self._growing) > MAX_SUBJECTS:
                 self._growing.popitem(last=False)
-        return growing.take(run, session)
+        return growing.take(run, session, patience)
+
+    def progress(self, run: RunData, session_id: str | None = None) -> tuple[Session, int]:
+        """A session and how many of its records have been taken in; never waits for the others.
+
+        Raises:
+          NotInData: as for ``get``.
+        """
+        session = find_session(run, session_id)
+        with self._lock:
+            growing = self._growing.get((run.name, session.id))
+        return session, 0 if growing is None else growing.done
 
 
 class _Growing:
-    """What has been derived from a session so far. A long one does not keep others waiting."""
+    """What has been derived from a session so far.
+
+    One thread at a time takes in records, and publishes a Subject now and then; those who ask wait for
+    it no longer than they want.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
+        self._wanted: tuple[RunData, Session] | None = None
         self._subject: Subject | None = None
+        self._error: Exception | None = None
+        self._working = False
         self._start_over()
 
-    def take(self, run: RunData, session: Session) -> Subject:
-        """Takes in what is new and returns the subject as it is now."""
-        with self._lock:
-            known = self._subject
-            if known is not None and known.session is session and known.run is run:
-                return known
-            if not self._continues(session):
-                self._start_over()
-            self._subject = self._grown(run, session)
+    @property
+    def done(self) -> int:
+        """How many records are taken in."""
+        return len(self._steps)
+
+    def take(self, run: RunData, session: Session, patience: float | None) -> Subject:
+        """Waits until all of the session is taken in, or for ``patience`` seconds; but for the first part always."""
+        with self._changed:
+            self._wanted, self._error = (run, session), None
+            if not self._working and not self._is_whole():
+                self._working = True
+                threading.Thread(target=self._work, name=f"numstab {run.name}", daemon=True).start()
+            self._changed.wait_for(lambda: not self._working, patience)
+            self._changed.wait_for(lambda: self._is_of(session) or not self._working)
+            if self._error is not None:
+                raise self._error
+            assert self._subject is not None
             return self._subject
+
+    def _is_of(self, session: Session) -> bool:
+        return self._subject is not None and self._subject.session is session
+
+    def _is_whole(self) -> bool:
+        known = self._subject
+        if known is None or self._wanted is None:
+            return False
+        run, session = self._wanted
+        return known.run is run and known.session is session and known.judged == len(session.steps)
+
+    def _work(self) -> None:
+        """Takes in what is wanted, until there is no more."""
+        while (wanted := self._next()) is not None:
+            try:
+                self._grow(*wanted)
+            except Exception as error:  # noqa: BLE001 - raised in the threads that wait for it
+                with self._changed:
+                    self._error, self._working = error, False
+                    self._changed.notify_all()
+                return
+
+    def _next(self) -> tuple[RunData, Session] | None:
+        """What is to be taken in; None ends the work."""
+        with self._changed:
+            if not self._is_whole():
+                return self._wanted
+            self._working = False
+            self._changed.notify_all()
+            return None
 
     def _start_over(self) -> None:
         self._engine = Engine()
         self._timeline = Timeline()
         self._spread = Spread()
+        self._ops = OpIndex(())
         self._steps: list[int] = []
-        self._table: Sequence[OpSite] = ()
 
     def _continues(self, session: Session) -> bool:
         """Whether the session only added to what was taken in; sampling can also change the past."""
-        steps, table = len(self._steps), len(self._table)
-        return self._steps == session.steps[:steps] and tuple(self._table) == tuple(session.table[:table])
+        steps, table = len(self._steps), self._ops.table
+        return self._steps == session.steps[:steps] and tuple(table) == tuple(session.table[: len(table)])
 
-    def _grown(self, run: RunData, session: Session) -> Subject:
-        self._engine.extend(session.table[len(self._table) :])
-        for data in session.encoded[len(self._steps) :]:
-            record = decode_record(data)
+    def _grow(self, run: RunData, session: Session) -> None:
+        if not self._continues(session):
+            self._start_over()
+        if len(session.table) > len(self._ops.table):
+            self._engine.extend(session.table[len(self._ops.table) :])
+            self._ops = OpIndex(session.table)
+        published = time.monotonic()
+        for step, data in list(zip(session.steps, session.encoded, strict=True))[len(self._steps) :]:
+            record = decode_readable(data)
             self._engine.feed(record)
             self._timeline.feed(record, len(session.table))
             self._spread.feed(self._engine.graph, record)
-        self._steps, self._table = list(session.steps), session.table
-        return Subject(
+            self._steps.append(step)
+            if time.monotonic() - published > PUBLISHED_EVERY:
+                self._publish(run, session)
+                published = time.monotonic()
+        self._publish(run, session)
+
+    def _publish(self, run: RunData, session: Session) -> None:
+        subject = Subject(
             run,
             session,
+            len(self._steps),
             self._engine.findings(),
             self._engine.verdict(),
             self._engine.graph,
-            OpIndex(session.table),
-            self._timeline,
+            self._ops,
+            self._timeline.copy(),
             self._spread,
         )
+        with self._changed:
+            self._subject = subject
+            self._changed.notify_all()
 
 
 def find_session(run: RunData, session_id: str | None) -> Session:

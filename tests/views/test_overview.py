@@ -9,7 +9,7 @@ from tests.views.subjects import run_of
 def test_runs_are_listed_without_decoding_a_record() -> None:
     run = run_of("healthy", 3)
     broken = dataclasses.replace(run.sessions[0], encoded=[b"damaged"] * 3)
-    listed = runs_view([dataclasses.replace(run, sessions=[broken], problems=["A sentence."])])
+    listed = runs_view([dataclasses.replace(run, sessions=[broken], problems=["A sentence."]).summary()])
     assert listed["runs"] == [
         {
             "name": "healthy",

@@ -1,4 +1,5 @@
 import dataclasses
+import threading
 
 import pytest
 
@@ -27,7 +28,7 @@ def test_only_new_records_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
 
     subjects = Subjects()
     subjects.get(run_of("healthy", 40))
-    monkeypatch.setattr(subject_module, "decode_record", counted)
+    monkeypatch.setattr(subject_module, "decode_readable", counted)
     subjects.get(run_of("healthy", 45))
     assert len(decoded) == 5
 
@@ -65,3 +66,38 @@ def test_what_is_not_there_is_named() -> None:
     empty = dataclasses.replace(run_of("healthy", 2), sessions=[])
     with pytest.raises(NotInData, match="no measurements yet"):
         Subjects().get(empty)
+
+
+def test_a_long_session_is_shown_as_far_as_it_was_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on, decode = threading.Event(), decode_record
+
+    def halting(data: bytes) -> StepRecord:
+        record = decode(data)
+        if record.step == 30:
+            go_on.wait()
+        return record
+
+    monkeypatch.setattr(subject_module, "decode_readable", halting)
+    monkeypatch.setattr(subject_module, "PUBLISHED_EVERY", 0.0)
+    subjects, run = Subjects(), run_of("nan_softmax_log")
+    early = subjects.get(run, patience=0.0)
+    while early.judged < 30:
+        early = subjects.get(run, patience=0.01)
+    assert early.verdict.status.value != "broken"
+    assert [c.last_step for c in early.timeline.columns] == list(range(30))
+    go_on.set()
+    whole = subjects.get(run)
+    assert (whole.judged, whole.verdict.status.value) == (80, "broken")
+    assert early.judged == 30 == len(early.timeline.columns)
+
+
+def test_what_goes_wrong_in_the_background_is_raised_where_one_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(data: bytes) -> StepRecord:
+        raise ZeroDivisionError("on purpose")
+
+    subjects, run = Subjects(), run_of("healthy", 5)
+    with monkeypatch.context() as patch:
+        patch.setattr(subject_module, "decode_readable", broken)
+        with pytest.raises(ZeroDivisionError, match="on purpose"):
+            subjects.get(run)
+    assert subjects.get(run).judged == 5
