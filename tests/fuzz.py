@@ -53,7 +53,7 @@ def read_everything(logdir: Path) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # none may reach the console
         runs = [run for run in read_runs(str(logdir)) if run.sessions]
-        pages = answers(runs)
+        pages = answers(runs).texts
     for text in pages.values():
         json.loads(text, parse_constant=_no_constant)
     return len(pages)

@@ -19,9 +19,12 @@ from tests.support.runs import make_run
 
 PREFIX = "/data/plugin/numstab"
 RUNS = ("healthy", "nonsense")
-ROUTES = ("runs", "verdict", "overview", "op", "ops", "map", "interactions", "layers", "compare", "static/index.js")
-PARAMETERS = (
-    "run session op step query first first_row last_row first_step last_step columns effect certainty against".split()
+ROUTES = tuple(
+    "runs verdict progress overview op ops map interactions layers precision compare static/index.js".split()
+)
+PARAMETERS = tuple(
+    "run session op step query first first_row last_row first_step last_step columns against".split()
+    + ["kind", "effect", "certainty"]
 )
 WORDS = ("", "0", "-1", "80", "9" * 18, "1e9", "NaN", "../../etc/passwd", "<script>", "\x00", "naïve ∞", "x" * 5000)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +19,8 @@ from playwright.sync_api import Browser, Page, expect
 from tb_numstab.cli.main import main
 from tb_numstab.report import answers as answers_module
 from tb_numstab.report.answers import answers, route_key
-from tb_numstab.report.html import build_report, embedded
+from tb_numstab.report.archive import Archive
+from tb_numstab.report.html import build_report
 from tb_numstab.schema.ops import Frame
 from tb_numstab.store.event_files import read_runs
 from tests.support.runs import SyntheticRun, make_run
@@ -35,10 +38,14 @@ def report(logdir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def data_of(text: str) -> dict[str, Any]:
-    """What the page will parse."""
-    found = re.search(r'<script type="application/json" id="numstab-data">(.*?)</script>', text, re.DOTALL)
+    """What the page will unpack."""
+    found = re.search(r'<script type="text/plain" id="numstab-data">(.*?)</script>', text)
     assert found is not None
-    data: dict[str, Any] = json.loads(found[1])
+    return unpacked(found[1])
+
+
+def unpacked(text: str) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(zlib.decompress(base64.b64decode(text, validate=True)))
     return data
 
 
@@ -52,7 +59,7 @@ def test_report_is_small_and_whole(report: Path, logdir: Path) -> None:
     assert {run["name"] for run in data["runs"]["runs"]} == {path.name for path in logdir.iterdir()}
     for run in data["runs"]["runs"]:
         assert data[route_key("overview", run=run["name"])]["verdict"]["status"]
-        for page in ("verdict", "map", "layers"):
+        for page in ("verdict", "map", "interactions", "layers", "precision"):
             assert route_key(page, run=run["name"]) in data
     assert route_key("compare", run="healthy", against="nan_softmax_log") in data
     assert sum(key.startswith("op?") for key in data) > 100
@@ -61,7 +68,7 @@ def test_report_is_small_and_whole(report: Path, logdir: Path) -> None:
 def test_every_op_that_a_finding_names_has_its_page(logdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answers_module, "MAX_BYTES", 0)
     runs = read_runs(str(logdir))
-    data = answers(runs)
+    data = answers(runs).texts
     named = 0
     for run in runs:
         for finding in json.loads(data[route_key("overview", run=run.name)])["findings"]:
@@ -77,18 +84,19 @@ def test_large_log_gives_a_small_report(tmp_path: Path, monkeypatch: pytest.Monk
     scaled_run(tmp_path, slots=2000, records=40)
     runs = read_runs(str(tmp_path))
     monkeypatch.setattr(answers_module, "MAX_CELLS", 800_000)
-    assert sum(key.startswith("op?") for key in answers(runs)) == 11
+    assert sum(key.startswith("op?") for key in answers(runs).texts) == 11
     monkeypatch.undo()
-    monkeypatch.setattr(answers_module, "MAX_BYTES", 600_000)
-    data = answers(runs)
-    assert 600_000 < sum(map(len, data.values())) < 650_000
+    monkeypatch.setattr(answers_module, "MAX_BYTES", 100_000)
+    held = answers(runs)
+    assert 100_000 < held.size <= len(held.packed()) < 110_000
+    assert sum(map(len, held.texts.values())) > 500_000
 
 
 def test_session_without_a_record_yet_gives_way_to_the_one_before(small: SyntheticRun, tmp_path: Path) -> None:
     small.write(tmp_path)
     with Recorder(tmp_path, "20260101T000000-00000000") as run:
         run.ops(small.sites)
-    data = answers(read_runs(str(tmp_path)))
+    data = answers(read_runs(str(tmp_path))).texts
     assert json.loads(data[route_key("overview", run=".")])["session"]["id"] == SESSION
 
 
@@ -105,10 +113,14 @@ def test_progress_goes_from_nothing_to_nearly_all(logdir: Path) -> None:
 
 
 @given(st.dictionaries(st.text(), st.text() | st.lists(st.text())))
-def test_embedded_json_means_the_same_and_ends_no_element(values: dict[str, Any]) -> None:
-    text = embedded({key: json.dumps(value) for key, value in values.items()})
-    assert "<" not in text and text.isascii()
-    assert json.loads(text) == values
+def test_what_is_packed_comes_back_and_cannot_end_an_element(values: dict[str, Any]) -> None:
+    archive = Archive()
+    for key, value in values.items():
+        archive.add(key, json.dumps(value))
+    text = archive.packed()
+    assert unpacked(text) == values
+    assert archive.size <= len(text)
+    assert archive.packed() == text
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
@@ -157,11 +169,23 @@ def test_report_goes_from_run_to_run(page: Page, report: Path) -> None:
     expect(page.get_by_role("region", name="Healthy")).to_be_visible()
 
 
-@pytest.mark.parametrize("view", ["overview", "map", "layers", "compare&p.numstab.against=healthy"])
+@pytest.mark.parametrize("view", ["overview", "map", "interactions", "layers", "compare&p.numstab.against=healthy"])
 def test_every_page_of_a_run_is_there(page: Page, report: Path, view: str) -> None:
     page.goto(f"{report.as_uri()}#numstab&p.numstab.run=nan_softmax_log&p.numstab.view={view}")
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     expect(page.get_by_text("This page is not part of the report.")).to_have_count(0)
+
+
+def test_a_report_offers_nothing_that_only_a_server_can_do(page: Page, report: Path) -> None:
+    link = f"{report.as_uri()}#numstab&p.numstab.run=nan_softmax_log"
+    # A link from a live TensorBoard may narrow down what the report holds as a whole.
+    page.goto(f"{link}&p.numstab.view=map&p.numstab.steps=50-60&p.numstab.rows=4-20")
+    expect(page.locator(".map-zoom")).to_have_text(re.compile(r"^\d+ tensors, steps 0–79$"))
+    expect(page.locator(".map-readout")).not_to_contain_text("zoom")
+    expect(page.get_by_role("searchbox")).to_have_count(0)
+    page.goto(f"{link}&p.numstab.view=interactions&p.numstab.effect=overflows")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Disparate scales")
+    expect(page.get_by_role("combobox", name="Effect")).to_have_count(0)
 
 
 def test_page_that_is_not_in_the_report_says_so(page: Page, report: Path) -> None:

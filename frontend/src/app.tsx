@@ -125,8 +125,8 @@ function RunShell({ runs }: { runs: RunInfo[] }) {
 function MissingRun({ latest }: { latest: string | null }) {
   const { state } = useApp();
   return (
-    <EmptyState title={`There is no run "${state.run}" in this log folder`}>
-      The link may come from another log folder, or the run was moved.{" "}
+    <EmptyState title={`There is no watched run "${state.run}" in this log folder`}>
+      Perhaps it was trained without tb-numstab, or moved, or the link comes from another log folder.{" "}
       <Link to={{ ...START, run: latest }}>Show the latest run</Link>
     </EmptyState>
   );
@@ -146,7 +146,7 @@ function Page({ runs, verdicts }: RunsProps) {
     case "layers":
       return <LayersView />;
     case "compare":
-      return <CompareView runs={runs} />;
+      return <CompareView runs={runs} verdicts={verdicts} />;
   }
 }
 

@@ -1,11 +1,12 @@
 /**
  * Entry. TensorBoard imports this module and calls render(); a static report inlines it, and it finds
- * its data in <script type="application/json" id="numstab-data">.
+ * its data, packed, in <script type="text/plain" id="numstab-data">.
  */
 
 import { render as mount } from "preact";
 import { AppRoot } from "./app";
 import { followTheme } from "./host/theme";
+import { inflate } from "./model/bytes";
 import { EmbeddedSource, HttpSource, type Source } from "./source";
 
 const DATA_ID = "numstab-data";
@@ -29,5 +30,10 @@ function stylesheet(): HTMLLinkElement {
   return link;
 }
 
-const embedded = document.getElementById(DATA_ID);
-if (embedded) render(undefined, new EmbeddedSource(JSON.parse(embedded.textContent ?? "{}")));
+const embedded = document.getElementById(DATA_ID)?.textContent;
+if (embedded) {
+  inflate(embedded).then(
+    (text) => render(undefined, new EmbeddedSource(JSON.parse(text))),
+    () => document.body.append("This report is damaged, or needs a browser of 2023 or newer."),
+  );
+}

@@ -1,6 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { count, decimal, power, prose, shape, share, stepRange, value } from "../src/model/format";
+import {
+  count,
+  decimal,
+  listed,
+  place,
+  power,
+  prose,
+  shape,
+  share,
+  stepRange,
+  value,
+} from "../src/model/format";
 
 test("powers of two", () => {
   assert.equal(power(0), "2⁰");
@@ -34,7 +45,7 @@ test("measured values", () => {
 });
 
 test("counts and shares", () => {
-  assert.equal(count(1204933), "1\u2009204\u2009933");
+  assert.equal(count(1204933), "1,204,933");
   assert.equal(count(999), "999");
   assert.equal(share(0, 10), "0 %");
   assert.equal(share(10, 10), "100 %");
@@ -54,4 +65,11 @@ test("shapes and steps", () => {
 
 test("powers in sentences", () => {
   assert.equal(prose("up to 2^2 by 2^-13: beyond 12^2"), "up to 2² by 2⁻¹³: beyond 12^2");
+});
+
+test("names in a row, and a line of source", () => {
+  assert.equal(listed([]), "");
+  assert.equal(listed(["float16"]), "float16");
+  assert.equal(listed(["float16", "float32", "float64"]), "float16, float32 and float64");
+  assert.equal(place({ file: "C:\\runs\\train.py", line: 7, function: "f", text: "" }), "train.py:7");
 });

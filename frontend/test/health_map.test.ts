@@ -13,13 +13,14 @@ import {
   parseRange,
   ROW_HEIGHT,
   rowAt,
+  shortName,
 } from "../src/model/health_map";
 
 const pack = (...bytes: number[]) => btoa(String.fromCharCode(...bytes));
 
 function row(first: number, group: string, name: string | null): MapRow {
   const op = name === null ? null : ({ op_type: "Log", name } as OpRef);
-  return { first, last: first + (op ? 1 : 10), group, groups: 1, last_group: group, op };
+  return { first, last: first + (op ? 1 : 10), group, groups: 1, last_group: group, op, severity: null };
 }
 
 const MAP: HealthMap = {
@@ -102,4 +103,12 @@ test("zooming halves the columns around the cursor", () => {
   assert.deepEqual(around(0, 100), [0, 49]);
   assert.deepEqual(around(99, 100), [50, 99]);
   assert.deepEqual(around(0, 1), [0, 0]);
+});
+
+test("a label says what its group does not", () => {
+  const named = (name: string, variable = "") =>
+    shortName({ ...row(0, "sequential/dense", "x"), op: { op_type: "Log", name, variable } as OpRef });
+  assert.equal(named("read", "sequential/dense/kernel"), "kernel");
+  assert.equal(named("gradient_tape/loss/Log"), "Log");
+  assert.equal(shortName(row(0, "sequential/dense", null)), "");
 });

@@ -1,24 +1,31 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { FloatFormat, LayerKind } from "../src/model/api";
-import { curve, fits } from "../src/model/layers";
+import { curve, pointAt, updateGap } from "../src/model/layers";
 
-const FLOAT16 = { name: "float16", max_exp: 15, min_exp: -14, min_subnormal_exp: -24 } as FloatFormat;
+const FORMATS = { bfloat16: { name: "bfloat16", precision: 8 } as FloatFormat };
 
-function kind(lowest: number | null, highest: number | null, dtype = "float32"): LayerKind {
-  return { tensors: 1, dtypes: [dtype], max_exp: [highest], nonfinite: [false], lowest, highest };
+function kind(...max_exp: (number | null)[]): LayerKind {
+  return { tensors: 1, dtypes: ["bfloat16"], max_exp, nonfinite: [], lowest: null, highest: null };
 }
 
-test("what another format would make of measured magnitudes", () => {
-  assert.equal(fits(kind(-10, 4), FLOAT16), "fits");
-  assert.equal(fits(kind(-14, 15), FLOAT16), "fits");
-  assert.equal(fits(kind(-10, 16), FLOAT16), "overflows by 1 bit");
-  assert.equal(fits(kind(-25, 4), FLOAT16), "smallest become 0");
-  assert.equal(fits(kind(-15, 4), FLOAT16), "smallest lose precision");
-  assert.equal(fits(kind(-40, -20), FLOAT16), "vanishes");
-  assert.equal(fits(kind(-40, -20, "float16"), FLOAT16), "is its format");
-  assert.equal(fits(kind(null, null), FLOAT16), "–");
-  assert.equal(fits(kind(0, 0), undefined), "–");
+test("updates beside the weights they change", () => {
+  const kinds = { weights: kind(-3, -3, -3), updates: kind(-13, null, 2) };
+  assert.equal(
+    updateGap(kinds, 0, FORMATS),
+    "The largest update is 10 bits below the largest weight; bfloat16 keeps 8.",
+  );
+  assert.equal(updateGap(kinds, 1, FORMATS), "");
+  assert.match(updateGap(kinds, 2, FORMATS), /5 bits above/);
+  assert.equal(updateGap({ weights: kind(-3) }, 0, FORMATS), "");
+});
+
+test("a point stands for the steps up to its own", () => {
+  assert.equal(pointAt([9, 19, 29], null), 2);
+  assert.equal(pointAt([9, 19, 29], 9), 0);
+  assert.equal(pointAt([9, 19, 29], 10), 1);
+  assert.equal(pointAt([9, 19, 29], 500), 2);
+  assert.equal(pointAt([], 5), 0);
 });
 
 test("a curve breaks where a value is missing", () => {

@@ -4,6 +4,7 @@ import type { FloatFormat, Measure } from "../src/model/api";
 import {
   bars,
   dataDomain,
+  everyTick,
   hatch,
   position,
   scaleGap,
@@ -105,4 +106,10 @@ test("a hatch stays inside its rectangle", () => {
     else assert.ok(n >= 20 && n <= 60);
   });
   assert.equal(hatch(0, 0, 0, 0), "");
+});
+
+test("an axis is labelled at multiples of a power of two, as many as fit", () => {
+  assert.deepEqual(everyTick({ lo: -9, hi: 6 }, 5), [-8, -4, 0, 4]);
+  assert.deepEqual(everyTick({ lo: -2, hi: 1 }, 5), [-2, -1, 0, 1]);
+  assert.deepEqual(everyTick({ lo: -149, hi: 127 }, 5), [-128, -64, 0, 64]);
 });

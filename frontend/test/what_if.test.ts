@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { FloatFormat, Measure } from "../src/model/api";
-import { fitOf } from "../src/model/what_if";
+import { fitOf, overRun } from "../src/model/what_if";
 
 const FLOAT16 = {
   name: "float16",
@@ -40,4 +40,13 @@ test("how much is lost comes from the histogram, and only from bins wholly below
   assert.match(fitOf(measure(-22, -7, histogram), FLOAT16)?.text ?? "", /^about 50 % of the elements/);
   const rare = { first_exp: -22, bin_width: 4, shares: [1, 0, 255, 255] };
   assert.match(fitOf(measure(-22, -7, rare), FLOAT16)?.text ?? "", /^under 1 %/);
+});
+
+test("what a format does over the run", () => {
+  const nothing = { format: "float16", overflow: 0, underflow: 0, subnormal: 0, overflows: false };
+  assert.equal(overRun(nothing), "");
+  assert.equal(
+    overRun({ ...nothing, underflow: 0.25, subnormal: 0.0001 }),
+    "25 % become 0, < 0.1 % lose precision",
+  );
 });

@@ -54,11 +54,12 @@ class NumericalHealthPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # Tens
         views: dict[str, tuple[tuple[str, ...], Callable[[_Caller, Query], Json]]] = {
             "/runs": ((), self._runs),
             "/verdict": (_SESSION, self._verdict),
+            "/progress": (_SESSION, self._progress),
             "/overview": ((*_SESSION, "patience"), self._overview),
             "/op": ((*_SESSION, "op", "step"), self._op),
             "/ops": ((*_SESSION, "query"), self._ops),
             "/map": ((*_SESSION, "first_row", "last_row", "first_step", "last_step", "columns"), self._map),
-            "/interactions": ((*_SESSION, "step", "effect", "certainty", "first"), self._interactions),
+            "/interactions": ((*_SESSION, "step", "kind", "effect", "certainty", "first"), self._interactions),
             "/layers": ((*_SESSION, "first"), self._layers),
             "/precision": (_SESSION, self._precision),
             "/compare": ((*_SESSION, "against"), self._compare),
@@ -71,6 +72,10 @@ class NumericalHealthPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # Tens
 
     def _verdict(self, caller: _Caller, query: Query) -> Json:
         return overview.verdict_only_view(self._subject(caller, query))
+
+    def _progress(self, caller: _Caller, query: Query) -> Json:
+        run = self._run(caller, query.text("run"))
+        return overview.progress_view(run, *self._subjects.progress(run, query.optional_text("session")))
 
     def _overview(self, caller: _Caller, query: Query) -> Json:
         patience = query.optional_integer("patience")
@@ -90,7 +95,7 @@ class NumericalHealthPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # Tens
         return map_view(self._subject(caller, query), window, MAX_COLUMNS if columns is None else columns)
 
     def _interactions(self, caller: _Caller, query: Query) -> Json:
-        only = Filter(query.optional_text("effect"), query.optional_text("certainty"))
+        only = Filter(*(query.optional_text(name) for name in ("kind", "effect", "certainty")))
         step, first = query.optional_integer("step"), query.optional_integer("first") or 0
         return interactions_view(self._subject(caller, query), step, only, first)
 

@@ -9,9 +9,11 @@ from functools import partial
 from itertools import chain
 from urllib.parse import quote
 
+from tb_numstab.report.archive import Archive
 from tb_numstab.store.run_data import RunData
 from tb_numstab.views.compare import compare_view
 from tb_numstab.views.health_map import Window, map_view
+from tb_numstab.views.interactions import MAX_INTERACTIONS, interactions_view
 from tb_numstab.views.json_values import Json
 from tb_numstab.views.layers import MAX_LAYERS, layers_view
 from tb_numstab.views.op_page import MAX_HISTOGRAM_CELLS, op_view
@@ -20,7 +22,7 @@ from tb_numstab.views.precision import precision_view
 from tb_numstab.views.subject import Subject, Subjects
 
 MAX_BYTES = 2_500_000
-"""JSON of all answers together; with the bundle a report stays below 3 MB."""
+"""All answers together, packed; with the bundle a report stays below 3 MB."""
 
 MAX_CELLS = 20_000_000
 """Slots x records decoded for the histograms of op pages that no finding names: about ten seconds."""
@@ -29,7 +31,7 @@ Progress = Callable[[str, int, int], None]
 """Called with (what is next, parts done, parts in all)."""
 
 
-def answers(runs: Sequence[RunData], progress: Progress | None = None) -> dict[str, str]:
+def answers(runs: Sequence[RunData], progress: Progress | None = None) -> Archive:
     """JSON texts by route key, of the latest session of each run that holds a record.
 
     Every page of a run is there, and that of every op which a finding names. Pages of other ops and
@@ -44,17 +46,19 @@ def answers(runs: Sequence[RunData], progress: Progress | None = None) -> dict[s
     for done, run in enumerate(runs):
         progress(run.name, done, len(runs))
         subjects.append(known.get(run, run.measured[-1].id))
-    held = {"runs": _dumps(runs_view([run.summary() for run in runs]))}
+    held, cells = Archive(), 0
+    held.add("runs", _dumps(runs_view([run.summary() for run in runs])))
     for answer in chain.from_iterable(map(_always, subjects)):
-        held[answer.key] = _dumps(answer.view())
-    size, cells = sum(map(len, held.values())), 0
-    for answer in _as_it_fits(subjects):
-        if size > MAX_BYTES or cells > MAX_CELLS:
+        if answer.key not in held.texts:
+            held.add(answer.key, _dumps(answer.view()))
+    candidates = list(_as_it_fits(subjects))
+    for index, answer in enumerate(candidates):
+        if held.size > MAX_BYTES or cells > MAX_CELLS:
             break
-        if answer.key not in held:
-            progress(answer.key, int(100 * max(size / MAX_BYTES, cells / MAX_CELLS)), 100)
-            held[answer.key] = _dumps(answer.view())
-            size += len(held[answer.key])
+        if answer.key not in held.texts:
+            share = max(held.size / MAX_BYTES, cells / MAX_CELLS, index / len(candidates))
+            progress(answer.key, int(100 * share), 100)
+            held.add(answer.key, _dumps(answer.view()))
             cells += answer.cells
     return held
 
@@ -79,6 +83,7 @@ def _always(subject: Subject) -> Iterator[_Answer]:
     yield _Answer(route_key("overview", run=run), partial(overview_view, subject))
     yield _Answer(route_key("verdict", run=run), partial(verdict_only_view, subject))
     yield _Answer(route_key("map", run=run), partial(map_view, subject, Window()))
+    yield _Answer(route_key("interactions", run=run), partial(interactions_view, subject))
     yield _Answer(route_key("layers", run=run), partial(layers_view, subject))
     yield _Answer(route_key("precision", run=run), partial(precision_view, subject))
     for finding in subject.findings:
@@ -96,6 +101,7 @@ def _as_it_fits(subjects: Sequence[Subject]) -> Iterator[_Answer]:
                     yield _op_answer(subject, slot)
     for subject in subjects:
         yield from _more_layers(subject)
+        yield from _more_interactions(subject)
         yield from (_comparison(subject, other) for other in subjects if other is not subject)
     for subject in subjects:
         yield from (_op_answer(subject, slot) for slot in range(len(subject.session.table)))
@@ -116,6 +122,13 @@ def _more_layers(subject: Subject) -> Iterator[_Answer]:
     for first in range(MAX_LAYERS, total, MAX_LAYERS):
         key = route_key("layers", run=subject.run.name, first=first)
         yield _Answer(key, partial(layers_view, subject, first))
+
+
+def _more_interactions(subject: Subject) -> Iterator[_Answer]:
+    total = interactions_view(subject)["total"]
+    for first in range(MAX_INTERACTIONS, total, MAX_INTERACTIONS):
+        key = route_key("interactions", run=subject.run.name, first=first)
+        yield _Answer(key, partial(interactions_view, subject, first=first))
 
 
 def _comparison(subject: Subject, other: Subject) -> _Answer:

@@ -14,6 +14,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
+from tb_numstab.analysis.finding import Severity
 from tb_numstab.schema.formats import FORMATS
 from tb_numstab.schema.ops import OpSite, Role
 from tb_numstab.views.json_values import Json, packed
@@ -29,6 +30,10 @@ _FAR = 32767
 
 NO_BITS = 0
 """A packed headroom that is not known; others are headroom + 1, at most 255."""
+
+
+_RANKED = (None, *(severity.value for severity in reversed(Severity)))
+"""Severities from no finding to the worst."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,8 @@ def map_view(subject: Subject, window: Window, max_columns: int = MAX_COLUMNS) -
 
     ``over`` and ``under`` are base64 of uint8 [rows, columns]: bits + 1 from the largest magnitude to
     overflow, and from the largest magnitude down to the smallest normal number (where a tensor is
-    about to vanish as a whole), 0 where unknown. ``marks`` are the union of the timeline's marks.
+    about to vanish as a whole), 0 where unknown. ``marks`` are the union of the timeline's marks. Each
+    row carries the severity of the worst finding about one of its tensors, null where there is none.
     """
     order = map_order(subject.ops)
     lo, hi = _clipped(window.rows, len(order))
@@ -63,7 +69,10 @@ def map_view(subject: Subject, window: Window, max_columns: int = MAX_COLUMNS) -
         "session": subject.session.id,
         "total_rows": len(order),
         "rows_shown": [lo, hi],
-        "rows": [_row_view(subject.ops, order, row) for row in rows],
+        "rows": [
+            _row_view(subject.ops, order, row) | {"severity": severity}
+            for row, severity in zip(rows, _severities(subject, order[lo:hi], starts), strict=True)
+        ],
         "columns": [[bucket[0].first_step, bucket[-1].last_step] for bucket in buckets],
         "over": packed(cells.over),
         "under": packed(cells.under),
@@ -105,6 +114,16 @@ def _row_view(ops: OpIndex, order: NDArray[np.intp], row: _Row) -> Json:
     groups = list(dict.fromkeys(ops.groups[order[i]] for i in range(row.first, row.last)))
     out = {"first": row.first, "last": row.last, "group": groups[0], "groups": len(groups), "last_group": groups[-1]}
     return out | {"op": ops.ref(slot) if row.last - row.first == 1 else None}
+
+
+def _severities(subject: Subject, slots: NDArray[np.intp], starts: NDArray[np.intp]) -> list[str | None]:
+    """The worst finding in each row of tensors that begins at one of ``starts``."""
+    if not len(starts):
+        return []
+    ranks = np.zeros(len(subject.session.table), np.uint8)
+    for finding in subject.findings:
+        ranks[finding.slot] = max(ranks[finding.slot], _RANKED.index(finding.severity.value))
+    return [_RANKED[rank] for rank in np.maximum.reduceat(ranks[slots], starts)]
 
 
 def _clipped(asked: tuple[int, int] | None, total: int) -> tuple[int, int]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from tb_numstab.analysis.interactions import Interaction, interactions
+from tb_numstab.analysis.graph import OpGraph
+from tb_numstab.analysis.interactions import DOTS, PRODUCTS, QUOTIENTS, SUMS, Interaction, interactions
 from tb_numstab.schema.record import StepRecord
 from tb_numstab.views.json_values import Json, plain
 from tb_numstab.views.measure import FORMAT_VIEWS, measure_view
@@ -16,22 +17,32 @@ MAX_INTERACTIONS = 100
 """Rows sent at once; ``first`` asks for later ones."""
 
 
+KINDS = {"sum": SUMS, "product": PRODUCTS, "quotient": QUOTIENTS, "dot": DOTS, "update": ("update",)}
+"""The arithmetic in which operands meet, as families of op types; "dot" sums products."""
+
+
 @dataclass(frozen=True)
 class Filter:
     """Which interactions to list; None lists all.
 
     Attributes:
+      kind: a key of KINDS.
       effect: what the gap did or can do: ``"absorbed"``, ``"cancelled"``, ``"vanishes"``,
         ``"overflows"`` or ``"none"``.
       certainty: ``"proven"``, ``"event"`` or ``"possible"``.
     """
 
+    kind: str | None = None
     effect: str | None = None
     certainty: str | None = None
 
-    def takes(self, interaction: Interaction) -> bool:
-        """Whether an interaction is listed."""
-        return self.effect in (None, interaction.effect) and self.certainty in (None, interaction.certainty.value)
+    def takes(self, kind: str, interaction: Interaction) -> bool:
+        """Whether an interaction of that kind is listed."""
+        return (
+            self.kind in (None, kind)
+            and self.effect in (None, interaction.effect)
+            and self.certainty in (None, interaction.certainty.value)
+        )
 
 
 def interactions_view(
@@ -53,7 +64,8 @@ def interactions_view(
     step = shown_step(subject, subject.verdict.step if asked_step is None else asked_step)
     record = subject.session.record(step)
     found = interactions(subject.graph, subject.graph.table(record))
-    listed = [i for i in found if (only or Filter()).takes(i)]
+    kinds = _kinds(subject.graph)
+    listed = [i for i in found if (only or Filter()).takes(kinds[i.slot], i)]
     first = max(0, first)
     return {
         "run": subject.run.name,
@@ -62,14 +74,23 @@ def interactions_view(
         "asked_step": step if asked_step is None else asked_step,
         "steps": subject.session.steps,
         "counts": [
-            {"effect": effect, "certainty": certainty.value, "count": count}
-            for (effect, certainty), count in Counter((i.effect, i.certainty) for i in found).items()
+            {"kind": kind, "effect": effect, "certainty": certainty.value, "count": count}
+            for (kind, effect, certainty), count in Counter(
+                (kinds[i.slot], i.effect, i.certainty) for i in found
+            ).items()
         ],
         "total": len(listed),
         "first": first,
         "formats": FORMAT_VIEWS,
-        "interactions": [_view(subject, record, i) for i in listed[first : first + MAX_INTERACTIONS]],
+        "interactions": [
+            _view(subject, record, i) | {"kind": kinds[i.slot]} for i in listed[first : first + MAX_INTERACTIONS]
+        ],
     }
+
+
+def _kinds(graph: OpGraph) -> dict[int, str]:
+    """The kind of every slot that has one."""
+    return {slot: kind for kind, families in KINDS.items() for slot in graph.members(*families).tolist()}
 
 
 def _view(subject: Subject, record: StepRecord, found: Interaction) -> Json:

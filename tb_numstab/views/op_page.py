@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tb_numstab.analysis.finding import Severity
 from tb_numstab.analysis.interactions import interactions
 from tb_numstab.schema.formats import FORMATS, HISTOGRAM_BINS
-from tb_numstab.schema.record import StepRecord, decode_record
+from tb_numstab.schema.record import StepRecord
 from tb_numstab.views import timeline as marks
 from tb_numstab.views.findings import finding_view
 from tb_numstab.views.json_values import Json, packed
@@ -147,7 +147,7 @@ def _histogram_view(subject: Subject, slot: int, step: int) -> Json | None:
     steps: list[int] = []
     rows: list[NDArray[np.uint8]] = []
     for index in sorted({*spread.tolist(), session.steps.index(step)}):
-        record = decode_record(session.encoded[index])
+        record = session.record(session.steps[index])
         at = int(np.searchsorted(record.slots, slot))
         if at < len(record.slots) and record.slots[at] == slot:
             steps.append(record.step)

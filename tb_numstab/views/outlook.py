@@ -7,7 +7,6 @@ import numpy as np
 from tb_numstab.analysis.forecast import WINDOW, forecast
 from tb_numstab.schema.columns import INDEX, Row
 from tb_numstab.schema.formats import FORMATS
-from tb_numstab.schema.record import decode_readable
 from tb_numstab.views.json_values import Json
 from tb_numstab.views.subject import Subject
 from tb_numstab.views.timeline import ABSENT, INF, NAN, Column
@@ -25,8 +24,7 @@ def outlook_view(subject: Subject, slot: int) -> Json | None:
     if fmt is None or not _rising(subject.timeline.columns[-WINDOW:], slot):
         return None
     steps, values = [], []
-    for data in subject.session.encoded[-WINDOW:]:
-        record = decode_readable(data)
+    for record in map(subject.session.record, subject.session.steps[-WINDOW:]):
         at = int(np.searchsorted(record.slots, slot))
         if at < len(record.slots) and record.slots[at] == slot:
             steps.append(float(record.step))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tb_numstab.schema.record import decode_readable
-from tb_numstab.store.run_data import RunSummary, SessionSummary
+from tb_numstab.store.run_data import RunData, RunSummary, Session, SessionSummary
 from tb_numstab.views.findings import finding_view, verdict_view
 from tb_numstab.views.json_values import Json
 from tb_numstab.views.subject import Subject
@@ -24,10 +23,15 @@ def verdict_only_view(subject: Subject) -> Json:
     return {"run": subject.run.name, "verdict": verdict_view(subject.verdict)}
 
 
+def progress_view(run: RunData, session: Session, done: int) -> Json:
+    """How many records of a session have been read and judged so far."""
+    return {"run": run.name, "session": session.id, "done": done, "total": len(session.steps)}
+
+
 def overview_view(subject: Subject) -> Json:
     """Verdict, ranked findings, and what the reader should know about the data itself."""
     session = subject.session
-    last = decode_readable(session.encoded[-1]) if session.encoded else None
+    last = session.record(session.steps[-1]) if session.steps else None
     return {
         "run": subject.run.name,
         "session": _session_view(session.summary()),

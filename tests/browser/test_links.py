@@ -13,8 +13,8 @@ STATES: dict[str, dict[str, object]] = {
     "Broken at step 57": dict(run="nan_softmax_log"),
     "Log Log_21": dict(run="nan_softmax_log", op="Log_21:0", step=57),
     "Health map": dict(run="nan_softmax_log", view="map", metric="under", rows="4-20", steps="50-60"),
-    "Disparate scales": dict(run="fp16_overflow", view="interactions", step=33, effect="overflows"),
-    "Layers and training": dict(run="fp16_overflow", view="layers"),
+    "Disparate scales": dict(run="fp16_overflow", view="interactions", step=33, kind="product", effect="overflows"),
+    "Layers and training": dict(run="fp16_overflow", view="layers", step=20),
     "Compare nan_softmax_log": dict(run="nan_softmax_log", view="compare", against="healthy"),
 }
 
@@ -31,8 +31,9 @@ def test_a_cold_link_opens_its_state_and_keeps_it(tab: Tab, heading: str) -> Non
 
 def test_the_map_shows_the_part_its_link_names(tab: Tab) -> None:
     frame = tab.open(**STATES["Health map"])
-    expect(frame.locator(".map-zoom")).to_contain_text("16 tensors of 81")
-    expect(frame.locator(".map-steps")).to_have_text("step 50step 59")
+    expect(frame.locator(".map-zoom")).to_contain_text("16 of 81 tensors, steps 50–59")
+    expect(frame.locator(".map-head .step-axis li").first).to_have_text("50")
+    expect(frame.locator(".map-head .step-axis li").last).to_have_text("59")
     expect(frame.get_by_role("button", name="To underflow")).to_have_attribute("aria-pressed", "true")
 
 
@@ -69,7 +70,7 @@ def test_coming_back_from_another_tab_of_tensorboard_finds_the_state(tab: Tab) -
 @pytest.mark.parametrize(
     ("state", "says"),
     [
-        (dict(run="no such run"), 'There is no run "no such run"'),
+        (dict(run="no such run"), 'There is no watched run "no such run"'),
         (dict(run="healthy", op="Nope:0"), 'This session has no op "Nope:0".'),
         (dict(run="healthy", session="x"), 'no session "x"'),
         (dict(run="healthy", view="compare", against="gone"), 'There is no run "gone"'),

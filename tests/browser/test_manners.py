@@ -49,6 +49,22 @@ def test_pages_fit_every_screen(tab: Tab, width: int) -> None:
         assert wider <= 0, f"{name} at {width} px"
 
 
+def test_on_a_telephone_nothing_hides_beside_the_screen(tab: Tab) -> None:
+    tab.page.set_viewport_size({"width": 360, "height": 900})
+    frame = tab.open(**PAGES["interactions"])
+    for part in (frame.get_by_role("link", name="Compare"), frame.locator(".gap-effect + p").first):
+        box = part.bounding_box()
+        assert box and box["x"] >= 0 and box["x"] + box["width"] <= 360
+
+
+def test_the_steps_of_a_long_map_stay_in_sight(tab: Tab) -> None:
+    frame = tab.open(**PAGES["map"])
+    tab.document.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+    expect(frame.locator(".map-head .step-axis")).to_be_in_viewport()
+    bar, head = frame.locator(".bar").bounding_box(), frame.locator(".map-head").bounding_box()
+    assert bar and head and abs(head["y"] - bar["y"] - bar["height"]) <= 1
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_no_serious_accessibility_violation(tab: Tab, theme: str) -> None:
     tab.open(run="healthy")
@@ -90,9 +106,9 @@ def test_the_keyboard_reads_and_opens_the_map(tab: Tab) -> None:
     readout = frame.locator(".map-readout")
     expect(readout).to_contain_text("step 79")
     tab.page.keyboard.press("+")
-    expect(frame.locator(".map-steps")).to_have_text("step 40step 79")
+    expect(frame.locator(".map-zoom")).to_contain_text("steps 40–79")
     tab.page.keyboard.press("Escape")
-    expect(frame.locator(".map-steps")).to_have_text("step 0step 79")
+    expect(frame.locator(".map-zoom")).to_contain_text("steps 0–79")
     tab.page.keyboard.press("ArrowDown")
     tab.page.keyboard.press("Enter")
     expect(frame.get_by_role("heading", level=1)).to_contain_text("Placeholder y_1")
@@ -108,7 +124,7 @@ def test_a_drag_over_the_map_zooms_into_steps(tab: Tab) -> None:
     tab.page.mouse.move(box["x"] + box["width"] * 0.7, y, steps=4)
     tab.page.mouse.up()
     expect(frame.get_by_role("button", name="All steps")).to_be_visible()
-    expect(frame.locator(".map-steps")).to_have_text("step 40step 56")
+    expect(frame.locator(".map-zoom")).to_contain_text("steps 40–56")
 
 
 def test_focus_goes_to_the_new_page(tab: Tab) -> None:
@@ -197,7 +213,7 @@ def test_a_large_map_is_opened_level_by_level(training_tab: Tab) -> None:
     frame = training_tab.open(run="large", view="map")
     cells = frame.get_by_role("application", name="Health map cells")
     labels = frame.locator(".map-label")
-    expect(frame.locator(".map-zoom")).to_contain_text("3\u2009000 tensors")
+    expect(frame.locator(".map-zoom")).to_contain_text("3,000 tensors")
     expect(labels.first).to_have_text("sequential/dense_0 …")
     cells.click(position={"x": 20, "y": 5})
     expect(frame.locator(".map-group").first).to_have_text("sequential/dense_0")

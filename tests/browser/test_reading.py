@@ -24,6 +24,20 @@ def test_the_broken_run_explains_itself_without_a_click(tab: Tab) -> None:
     expect(ruler).to_contain_text(re.compile(r"1 −∞"))
 
 
+def test_ops_that_passed_it_on_are_folded_and_the_findings_own_is_not(tab: Tab) -> None:
+    frame = tab.open(run="nan_softmax_log")
+    why = frame.get_by_role("article", name="Logarithm of zero").locator(".chain").first
+    expect(why.get_by_text(re.compile(r"^\d+ ops passed it on$"))).to_be_visible()
+    expect(why.get_by_role("link", name="Log Log_21")).to_be_visible()
+
+
+def test_what_was_said_before_the_error_stands_apart_from_its_causes(tab: Tab) -> None:
+    frame = tab.open(run="nan_softmax_log")
+    card = frame.get_by_role("article", name="Logarithm of zero")
+    expect(card.locator(".foreseen")).to_contain_text("since step 0 a warning")
+    expect(card.locator(".chain").first).not_to_contain_text("warning")
+
+
 def test_one_click_reaches_the_evidence(tab: Tab) -> None:
     frame = tab.open(run="nan_softmax_log")
     frame.get_by_role("article", name="Logarithm of zero").get_by_role("link", name="Show the evidence").click()
@@ -44,6 +58,11 @@ def test_every_run_is_listed_with_its_verdict(tab: Tab) -> None:
     expect(runs).to_have_count(4)
     expect(runs.filter(has_text="nan_softmax_log").get_by_role("img")).to_have_accessible_name("broken")
     expect(runs.filter(has_text="healthy").get_by_role("img")).to_have_accessible_name("healthy")
+
+
+def test_the_head_of_an_op_names_its_line(tab: Tab) -> None:
+    frame = tab.open(**LOG)
+    expect(frame.locator(".op-head")).to_contain_text(re.compile(r"train\.py:38 in train_step.*tf\.math\.log\(p\)"))
 
 
 def test_the_ruler_shows_operands_result_and_their_gap(tab: Tab) -> None:
@@ -69,6 +88,16 @@ def test_zooming_spreads_the_data(tab: Tab) -> None:
     frame.get_by_role("button", name="Zoom to data").click()
     after = result.bounding_box()
     assert before and after and after["width"] > 1.2 * before["width"]
+    assert "p.numstab.scale=data" in tab.page.url
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_the_switch_of_the_scale_keeps_clear_of_the_first_row(tab: Tab, width: int) -> None:
+    tab.page.set_viewport_size({"width": width, "height": 900})
+    frame = tab.open(**MUL)
+    switch = frame.locator(".toggles").bounding_box()
+    label = frame.locator(".row-label").first.bounding_box()
+    assert switch and label and label["y"] >= switch["y"] + switch["height"] + 4
 
 
 def test_the_numbers_have_a_text_twin(tab: Tab) -> None:
@@ -112,6 +141,7 @@ def test_the_health_map_names_groups_and_reads_out_cells(tab: Tab) -> None:
     cells = frame.get_by_role("application", name="Health map cells")
     cells.hover(position={"x": 5, "y": 30})
     expect(frame.locator(".map-readout")).to_contain_text("Placeholder x_0, step 0:")
+    expect(frame.locator(".map-label").filter(has_text="Log_21").get_by_role("img")).to_have_accessible_name("Error")
     frame.get_by_text("The map as a table").click()
     expect(frame.get_by_role("row", name=re.compile("^Log Log_21")).get_by_role("cell").last).to_contain_text("∞")
 
@@ -127,12 +157,21 @@ def test_disparate_scales_are_listed_and_narrowed(tab: Tab) -> None:
     assert "p.numstab.effect=absorbed" in tab.page.url
     tab.page.go_back()
     expect(mul).to_be_visible()
+    for where, there in (("product", 1), ("sum", 0)):
+        frame.get_by_role("combobox", name="Where").select_option(where)
+        expect(mul).to_have_count(there)
+
+
+def test_a_variable_and_its_update_are_among_the_scales(tab: Tab) -> None:
+    frame = tab.open(run="absorbed_updates", view="interactions", kind="update")
+    update = frame.get_by_role("row").filter(has_text="no element moves").first
+    expect(update).to_contain_text(re.compile(r"\d+ bits apart.*absorbed.*proven"))
+    expect(update.get_by_role("img")).to_have_count(2)
 
 
 def test_the_result_in_other_formats(tab: Tab) -> None:
     frame = tab.open(**MUL)
-    frame.get_by_text("The result in other formats").click()
-    formats = frame.locator(".what-if li")
+    formats = frame.get_by_role("region", name="The result in other formats").get_by_role("listitem")
     expect(formats.filter(has_text="bfloat16")).to_contain_text("fits")
     expect(formats.filter(has_text="float8_e4m3fn")).to_contain_text("become NaN")
 
@@ -147,18 +186,47 @@ def test_findings_are_saved(tab: Tab, kind: str, holds: str) -> None:
 
 
 def test_layers_show_their_four_kinds(tab: Tab) -> None:
-    frame = tab.open(run="fp16_overflow", view="layers")
+    frame = tab.open(run="fp16_overflow", view="layers", step=20)
     expect(frame.locator(".layer")).to_have_count(3)
     for kind in ("activations", "gradients", "weights", "updates"):
         expect(frame.locator(".layer").first.get_by_role("row", name=kind)).to_be_visible()
+    expect(frame.locator(".layer").first).to_contain_text(re.compile(r"largest update is \d+ bits below .* keeps 24"))
+
+
+def test_layers_walk_through_the_steps_together(tab: Tab) -> None:
+    frame = tab.open(run="fp16_overflow", view="layers")
+    columns = frame.get_by_role("columnheader", name=re.compile("^Step"))
+    expect(columns).to_have_text(["Step 79"] * 3)
+    frame.get_by_role("button", name="Previous step").click()
+    expect(columns).to_have_text(["Step 78"] * 3)
+    assert "p.numstab.step=78" in tab.page.url
+    frame.locator(".layer-chart svg").first.click(position={"x": 45, "y": 40})
+    expect(columns.first).to_have_text(re.compile(r"^Step \d$"))
+
+
+def test_which_precision_would_do(tab: Tab) -> None:
+    frame = tab.open(run="fp16_overflow", view="layers")
+    card = frame.get_by_role("region", name="Which precision would do")
+    expect(card.locator(".recommendation")).not_to_be_empty()
+    expect(card.locator("summary b")).to_have_text(["float32", "bfloat16", "float16", "float8_e5m2", "float8_e4m3fn"])
+    card.locator("summary").filter(has_text="float8_e5m2").click()
+    expect(card.get_by_role("row", name=re.compile("^activations"))).to_be_visible()
 
 
 def test_two_runs_compared(tab: Tab) -> None:
     frame = tab.open(run="nan_softmax_log", view="compare")
     frame.get_by_role("combobox", name="with").select_option("healthy")
     expect(frame.get_by_text("They part first at step")).to_be_visible()
-    expect(frame.get_by_role("row").filter(has_text="NaN or ∞ in one only").first).to_contain_text("57")
+    expect(frame.get_by_role("row").filter(has_text="NaN or ∞ in nan_softmax_log only").first).to_contain_text("57")
     assert "p.numstab.against=healthy" in tab.page.url
+
+
+def test_a_run_to_compare_with_is_chosen_by_its_verdict(tab: Tab) -> None:
+    frame = tab.open(run="nan_softmax_log", view="compare")
+    choice = frame.get_by_role("main").get_by_role("listitem").filter(has_text="healthy")
+    expect(choice.get_by_role("img")).to_have_accessible_name("healthy")
+    choice.get_by_role("link").click()
+    expect(frame.get_by_text("They part first at step")).to_be_visible()
 
 
 def test_an_op_is_found_by_its_source_line(tab: Tab) -> None:

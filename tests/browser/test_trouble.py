@@ -14,6 +14,7 @@ from tests.browser.tab import Tab, link
 
 RUNS = "**/data/plugin/numstab/runs"
 OVERVIEW = "**/data/plugin/numstab/overview*"
+PROGRESS = "**/data/plugin/numstab/progress*"
 
 
 def answer(body: object, status: int = 200) -> Callable[[Route], None]:
@@ -49,6 +50,26 @@ def test_a_training_that_has_not_logged_a_step_yet(own_tab: Tab) -> None:
 
     own_tab.page.route(OVERVIEW, without_records)
     expect(own_tab.open(run="healthy").locator(".empty")).to_contain_text("No step has been recorded yet")
+
+
+def test_a_long_run_tells_how_far_reading_it_has_come(own_tab: Tab) -> None:
+    waiting: list[Route] = []
+    own_tab.page.route(OVERVIEW, lambda route: waiting.append(route))
+    own_tab.page.route(PROGRESS, answer({"run": "healthy", "session": "s", "done": 1340, "total": 2000}))
+    own_tab.page.goto(own_tab.address + link(run="healthy"))
+    reading = own_tab.frame.get_by_role("status").filter(has_text="Looking at the measurements")
+    expect(reading).to_contain_text("1,340 of 2,000 records")
+    expect(reading.get_by_role("progressbar")).to_have_js_property("value", 1340)
+    waiting[0].continue_()
+    expect(own_tab.frame.get_by_role("heading", level=1)).to_have_text("Healthy")
+    expect(reading).to_have_count(0)
+
+
+def test_what_is_missing_leads_back_to_the_run(own_tab: Tab) -> None:
+    frame = own_tab.open(run="healthy", op="Nope:0")
+    frame.get_by_role("link", name="Overview of the run").click()
+    expect(frame.get_by_role("heading", level=1)).to_have_text("Healthy")
+    own_tab.errors.clear()  # The browser's own remark on the status.
 
 
 def test_what_could_not_be_read_is_told_beside_what_could(own_tab: Tab) -> None:

@@ -15,11 +15,15 @@ from tests.plugin.client import Client
 
 
 @pytest.fixture(scope="session")
-def plugin(logdir: Path) -> NumericalHealthPlugin:
+def context(logdir: Path) -> TBContext:
     multiplexer = EventMultiplexer(tensor_size_guidance={"numstab": 0}, size_guidance={"tensors": 0})
     multiplexer.AddRunsFromDirectory(str(logdir))
     multiplexer.Reload()
-    context = TBContext(data_provider=MultiplexerDataProvider(multiplexer, str(logdir)), logdir=str(logdir))
+    return TBContext(data_provider=MultiplexerDataProvider(multiplexer, str(logdir)), logdir=str(logdir))
+
+
+@pytest.fixture(scope="session")
+def plugin(context: TBContext) -> NumericalHealthPlugin:
     plugin = Loader().load(context)
     assert isinstance(plugin, NumericalHealthPlugin)
     return plugin

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tensorboard.plugins.base_plugin import TBContext
 from werkzeug.test import TestResponse
 
 from tb_numstab.plugin.backend import NumericalHealthPlugin
@@ -16,6 +17,7 @@ LINK = dict(run="nan_softmax_log", op="Log_21:0", step="57")
 PAGES = {
     "/runs": {},
     "/verdict": dict(run="nan_softmax_log"),
+    "/progress": dict(run="nan_softmax_log"),
     "/overview": dict(run="nan_softmax_log"),
     "/op": LINK,
     "/ops": dict(run="nan_softmax_log", query="log"),
@@ -51,6 +53,14 @@ def test_answers_are_strict_json(client: Client, route: str) -> None:
         raise AssertionError(f"bare {name} is not JSON")
 
     json.loads(response.get_data(), parse_constant=refuse)
+
+
+def test_progress_begins_at_nothing_and_ends_at_all(context: TBContext) -> None:
+    fresh = Client(NumericalHealthPlugin(context))
+    before = fresh.open("/progress", run="healthy").get_json()
+    assert (before["done"], before["total"]) == (0, 80)
+    fresh.open("/verdict", run="healthy")
+    assert fresh.open("/progress", run="healthy").get_json() == before | {"done": 80}
 
 
 def test_the_answers_are_about_the_right_thing(client: Client) -> None:

@@ -65,6 +65,15 @@ def test_rows_are_tensors_then_groups_then_bundles(
     assert cells(view, "over")[:, 0].tolist() == [max(127 - (last - 1 - 60), 0) + 1 for _, last in edges]
 
 
+def test_a_row_tells_the_worst_finding_about_its_tensors(monkeypatch: pytest.MonkeyPatch, broken: Subject) -> None:
+    rows = map_view(broken, Window())["rows"]
+    named = {broken.ops.keys[f.slot]: f.severity.value for f in reversed(broken.findings)}
+    assert {row["op"]["key"]: row["severity"] for row in rows if row["severity"]} == named
+    monkeypatch.setattr(health_map, "MAX_ROWS", 10)
+    bundles = map_view(broken, Window())["rows"]
+    assert [row["severity"] for row in bundles].count("error") == list(named.values()).count("error") == 1
+
+
 def test_a_rows_range_opens_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health_map, "MAX_ROWS", 10)
     subject = groups_run(40, 5, 2)

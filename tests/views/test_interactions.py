@@ -35,10 +35,12 @@ def test_counts_are_of_all_and_filters_narrow_the_list(overflow: Subject) -> Non
     everything = interactions_view(overflow)
     assert sum(c["count"] for c in everything["counts"]) == everything["total"]
     for count in everything["counts"]:
-        view = interactions_view(overflow, only=Filter(count["effect"], count["certainty"]))
+        only = {name: count[name] for name in ("kind", "effect", "certainty")}
+        view = interactions_view(overflow, only=Filter(**only))
         assert view["total"] == count["count"]
-        assert {(i["effect"], i["certainty"]) for i in view["interactions"]} == {(count["effect"], count["certainty"])}
+        assert all(only.items() <= i.items() for i in view["interactions"])
         assert view["counts"] == everything["counts"]
+    assert {i["kind"] for i in everything["interactions"] if i["op"]["op_type"] == "Mul"} == {"product"}
     assert interactions_view(overflow, only=Filter(effect="nonsense"))["total"] == 0
 
 

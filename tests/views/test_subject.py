@@ -33,6 +33,20 @@ def test_only_new_records_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(decoded) == 5
 
 
+def test_progress_is_told_while_the_answer_is_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    subjects, run = Subjects(), run_of("healthy", 4)
+    told: list[int] = []
+
+    def watched(data: bytes) -> StepRecord:
+        told.append(subjects.progress(run)[1])
+        return decode_record(data)
+
+    monkeypatch.setattr(subject_module, "decode_readable", watched)
+    subjects.get(run)
+    assert told == [0, 1, 2, 3]
+    assert subjects.progress(run) == (run.sessions[0], 4)
+
+
 def test_the_same_data_are_not_looked_at_twice() -> None:
     subjects, run = Subjects(), run_of("healthy", 5)
     assert subjects.get(run) is subjects.get(run)

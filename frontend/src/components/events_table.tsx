@@ -22,7 +22,7 @@ export function EventsTable({ page }: { page: OpPage }) {
               First
             </th>
             <th scope="col" class="number">
-              Records
+              Measured steps
             </th>
             <th scope="col">When</th>
           </tr>

@@ -2,7 +2,7 @@ import { useAnswer, useApp } from "../context";
 import type { Finding, OpPage } from "../model/api";
 import { tellingStep } from "../model/finding";
 import { Link, opState } from "./link";
-import { Ruler, RulerLegend } from "./ruler";
+import { Ruler, RulerLegend, RulerZoom } from "./ruler";
 
 /** The ruler of a finding's op at the step where it began. */
 export function EvidenceRuler({ finding }: { finding: Finding }) {
@@ -15,11 +15,14 @@ export function EvidenceRuler({ finding }: { finding: Finding }) {
   });
   return (
     <section class="evidence">
-      <header class="evidence-head">
+      <header class="head">
         <h3>The numbers at step {value?.step ?? tellingStep(finding)}, on a scale of powers of two</h3>
-        <Link class="button" to={opState(finding.op, tellingStep(finding))}>
-          Show the evidence
-        </Link>
+        <span class="tools">
+          <RulerZoom />
+          <Link class="button" to={opState(finding.op, tellingStep(finding))}>
+            Show the evidence
+          </Link>
+        </span>
       </header>
       <div class="evidence-picture">
         {value && (

@@ -29,25 +29,46 @@ export function CertaintyTag({ certainty }: { certainty: Certainty }) {
   );
 }
 
-/** Hops shown at each end of a long chain: the symptom, and the origin with what led to it. */
-const FROM_SYMPTOM = 1;
-const FROM_CAUSE = 2;
+/** What led to a finding, and what had been said about its line beforehand, which is no cause. */
+function hopsOf({ why, first_step }: Finding): { chain: Hop[]; foreseen: Hop[] } {
+  return {
+    chain: why.filter((hop) => hop.step >= first_step),
+    foreseen: why.filter((hop) => hop.step < first_step),
+  };
+}
 
-/** From the symptom down to the cause; ops in between that merely passed it on are folded away. */
-export function Chain({ hops }: { hops: Hop[] }) {
-  const between = hops.slice(FROM_SYMPTOM, -FROM_CAUSE);
-  if (between.length < 2) return <ol class="chain">{hops.map(hopItem)}</ol>;
+/** From the symptom down to the cause; ops between it and the finding's own passed it on, and are folded away. */
+export function Chain({ finding }: { finding: Finding }) {
+  const { chain } = hopsOf(finding);
+  if (chain.length === 0) return null;
+  const own = chain.findIndex((hop) => hop.op.key === finding.op.key);
+  const between = chain.slice(1, own < 0 ? -2 : own);
   return (
-    <ol class="chain">
-      {hops.slice(0, FROM_SYMPTOM).map(hopItem)}
-      <li class="chain-between">
-        <details>
-          <summary>{plural(between.length, "op")} passed it on</summary>
-          <ol class="chain">{between.map(hopItem)}</ol>
-        </details>
-      </li>
-      {hops.slice(-FROM_CAUSE).map(hopItem)}
-    </ol>
+    <section>
+      <h3>Why</h3>
+      <ol class="chain">
+        {chain.slice(0, 1).map(hopItem)}
+        {between.length < 2 ? between.map(hopItem) : <PassedOn hops={between} />}
+        {chain.slice(1 + between.length).map(hopItem)}
+      </ol>
+    </section>
+  );
+}
+
+/** The warning that came before the error. */
+export function Foreseen({ finding }: { finding: Finding }) {
+  const { foreseen } = hopsOf(finding);
+  return foreseen.length > 0 ? <ul class="foreseen">{foreseen.map(hopItem)}</ul> : null;
+}
+
+function PassedOn({ hops }: { hops: Hop[] }) {
+  return (
+    <li class="chain-between">
+      <details>
+        <summary>{plural(hops.length, "op")} passed it on</summary>
+        <ol class="chain">{hops.map(hopItem)}</ol>
+      </details>
+    </li>
   );
 }
 

@@ -5,6 +5,7 @@ import type { HistogramOverSteps, OpPage } from "../model/api";
 import { unpack } from "../model/bytes";
 import { power } from "../model/format";
 import { box } from "./box";
+import { StepAxis } from "./step_axis";
 import { useWidth } from "./use_width";
 
 const HEIGHT = 200;
@@ -56,10 +57,7 @@ export function Heat({ page }: { page: OpPage }) {
             })}
           />
         )}
-        <p class="map-steps muted">
-          <span>step {histogram.steps[0]}</span>
-          <span>step {histogram.steps.at(-1)}</span>
-        </p>
+        <StepAxis steps={histogram.steps} width={field} />
       </div>
     </div>
   );

@@ -48,10 +48,13 @@ export function OpLink({ op, step }: { op: OpRef; step: number | null }) {
   );
 }
 
+/** Type and what tells the op apart: the variable it reads or writes, else its name unless that repeats the type. */
 export function OpName({ op }: { op: OpRef }) {
+  const name = op.variable || op.name;
   return (
     <>
-      <b class="op-type">{op.op_type}</b> <span class="op-name">{op.name}</span>
+      <b class="op-type">{op.op_type}</b>
+      {name !== op.op_type && <span class="op-name"> {name}</span>}
     </>
   );
 }

@@ -11,10 +11,13 @@ import {
   type Metric,
   moved,
   rowName,
+  shortName,
 } from "../model/health_map";
 import { box } from "./box";
+import { Icon, SEVERITY_NAME } from "./icons";
 import { opState } from "./link";
 import { MapCanvas } from "./map_canvas";
+import { StepAxis } from "./step_axis";
 import { useWidth } from "./use_width";
 
 const HINT =
@@ -31,6 +34,7 @@ interface MapBodyProps {
 export function MapBody({ cells, metric, zoom }: MapBodyProps) {
   const { source } = useApp();
   const { map } = cells;
+  const [axis, width] = useWidth<HTMLDivElement>();
   const [cursor, setCursor] = useState<Cursor | null>(null);
   const layout = useMemo(() => layoutOf(map.rows), [map]);
   const actions = useActions(map, zoom);
@@ -43,18 +47,35 @@ export function MapBody({ cells, metric, zoom }: MapBodyProps) {
     if (next) setCursor(next);
     else if (event.key === "Enter") actions.open(at);
     else if (event.key === "Escape") zoom({ rows: "", steps: "" });
-    else if (event.key === "+") actions.zoomSteps(...around(at.column, cells.columns));
+    else if (event.key === "+") actions.zoomSteps?.(...around(at.column, cells.columns));
     else return;
     event.preventDefault();
   };
   return (
     <>
-      <p class="map-readout" role="status">
-        {cursor ? cellText(cells, cursor, metric) : source.live ? HINT : HINT_STATIC}
-      </p>
+      <div class="map map-head">
+        <p class="map-readout" role="status">
+          {cursor ? cellText(cells, cursor, metric) : source.live ? HINT : HINT_STATIC}
+        </p>
+        <span class="map-axis-name muted">Step</span>
+        <div ref={axis}>
+          {width > 0 && <StepAxis steps={map.columns.map(([first]) => first)} width={width} />}
+        </div>
+      </div>
       <div class="map">
         <MapLabels map={map} layout={layout} />
-        <MapField {...{ cells, layout, metric, cursor, onKey, point: setCursor, ...actions }} />
+        <div
+          class="map-field"
+          role="application"
+          aria-label="Health map cells"
+          // biome-ignore lint/a11y/noNoninteractiveTabindex: the role "application" takes keys of its own.
+          tabIndex={0}
+          onKeyDown={onKey}
+        >
+          {width > 0 && (
+            <MapCanvas {...{ cells, layout, metric, width, cursor, point: setCursor, ...actions }} />
+          )}
+        </div>
       </div>
     </>
   );
@@ -69,44 +90,13 @@ function useActions(map: HealthMap, zoom: MapBodyProps["zoom"]) {
       if (shown?.op) go(opState(shown.op, map.columns[column]?.[1] ?? null));
       else if (shown && source.live) zoom({ rows: `${shown.first}-${shown.last}` });
     },
-    zoomSteps(from: number, to: number) {
-      const [start, end] = [map.columns[from], map.columns[to]];
-      if (source.live && start && end) zoom({ steps: `${start[0]}-${end[1] + 1}` });
-    },
+    zoomSteps: source.live
+      ? (from: number, to: number) => {
+          const [start, end] = [map.columns[from], map.columns[to]];
+          if (start && end) zoom({ steps: `${start[0]}-${end[1] + 1}` });
+        }
+      : null,
   };
-}
-
-interface MapFieldProps {
-  cells: MapCells;
-  layout: MapLayout;
-  metric: Metric;
-  cursor: Cursor | null;
-  onKey: (event: KeyboardEvent) => void;
-  point: (at: Cursor) => void;
-  open: (at: Cursor) => void;
-  zoomSteps: (from: number, to: number) => void;
-}
-
-function MapField({ onKey, ...canvas }: MapFieldProps) {
-  const [ref, width] = useWidth<HTMLDivElement>();
-  const { columns } = canvas.cells.map;
-  return (
-    <div
-      ref={ref}
-      class="map-field"
-      role="application"
-      aria-label="Health map cells"
-      // biome-ignore lint/a11y/noNoninteractiveTabindex: the role "application" takes keys of its own.
-      tabIndex={0}
-      onKeyDown={onKey}
-    >
-      {width > 0 && <MapCanvas {...canvas} width={width} />}
-      <p class="map-steps muted">
-        <span>step {columns[0]?.[0]}</span>
-        <span>step {columns.at(-1)?.[1]}</span>
-      </p>
-    </div>
-  );
 }
 
 function MapLabels({ map, layout }: { map: HealthMap; layout: MapLayout }) {
@@ -119,9 +109,9 @@ function MapLabels({ map, layout }: { map: HealthMap; layout: MapLayout }) {
       ))}
       {map.rows.map((row, i) => (
         <li key={row.first} class="map-label" style={box({ top: layout.tops[i] ?? 0 })} title={rowName(row)}>
+          {row.severity && <Icon shape={row.severity} size={12} label={SEVERITY_NAME[row.severity]} />}{" "}
           {row.op ? row.op.op_type : row.group}
-          {row.groups > 1 && " …"}
-          {row.op && <span class="muted"> {row.op.variable || row.op.name.split("/").pop()}</span>}
+          {row.groups > 1 && " …"} <span class="muted">{shortName(row)}</span>
         </li>
       ))}
     </ol>

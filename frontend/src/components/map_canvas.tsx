@@ -21,7 +21,8 @@ interface MapCanvasProps {
   cursor: Cursor | null;
   point: (at: Cursor) => void;
   open: (at: Cursor) => void;
-  zoomSteps: (from: number, to: number) => void;
+  /** Null where steps cannot be zoomed into. */
+  zoomSteps: ((from: number, to: number) => void) | null;
 }
 
 /** The cells. A click opens one, a drag along the steps zooms into them. */
@@ -29,6 +30,7 @@ export function MapCanvas({ cells, layout, metric, width, cursor, point, open, z
   const canvas = useRef<HTMLCanvasElement>(null);
   const [dragStart, setDragStart] = useState<number | null>(null);
   const { height } = layout;
+  const cellWidth = width / cells.columns;
 
   useEffect(() => {
     const draw = () => canvas.current && paint(canvas.current, cells, layout, metric, width);
@@ -44,10 +46,9 @@ export function MapCanvas({ cells, layout, metric, width, cursor, point, open, z
     const end = at(event);
     setDragStart(null);
     if (dragStart === null) return;
-    if (Math.abs(end.column - dragStart) * (width / cells.columns) < 8) open(end);
-    else zoomSteps(Math.min(dragStart, end.column), Math.max(dragStart, end.column));
+    if (Math.abs(end.column - dragStart) * cellWidth < 8) open(end);
+    else zoomSteps?.(Math.min(dragStart, end.column), Math.max(dragStart, end.column));
   };
-  const cellWidth = width / cells.columns;
   return (
     <div class="map-canvas" style={box({ width, height })}>
       <canvas
@@ -57,7 +58,7 @@ export function MapCanvas({ cells, layout, metric, width, cursor, point, open, z
         onPointerMove={(event) => point(at(event))}
         onPointerUp={release}
       />
-      {dragStart !== null && cursor && (
+      {zoomSteps && dragStart !== null && cursor && (
         <div
           class="map-drag"
           style={box({

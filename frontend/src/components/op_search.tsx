@@ -1,7 +1,7 @@
 import { useState } from "preact/hooks";
 import { useAnswer, useApp } from "../context";
 import type { FoundOps } from "../model/api";
-import { plural } from "../model/format";
+import { place, plural } from "../model/format";
 import { Link, OpName, opState } from "./link";
 
 /** Goes to an op by its type, name, layer, variable or source line. */
@@ -39,12 +39,7 @@ export function OpSearch() {
                 <Link to={opState(op, null)}>
                   <OpName op={op} />
                 </Link>
-                {op.source && (
-                  <small class="muted">
-                    {" "}
-                    {op.source.file.split("/").pop()}:{op.source.line}
-                  </small>
-                )}
+                {op.source && <small class="muted"> {place(op.source)}</small>}
               </li>
             ))}
           </ul>

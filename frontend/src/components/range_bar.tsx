@@ -2,6 +2,27 @@ import type { FloatFormat, Measure } from "../model/api";
 import { power } from "../model/format";
 import { type Domain, position } from "../model/ruler";
 
+interface LimitsProps {
+  format: FloatFormat;
+  at: (exponent: number) => number;
+  width: number;
+  height: number;
+}
+
+/** The format's own span, with a line at each end that lies within the picture. */
+function Limits({ format, at, width, height }: LimitsProps) {
+  const [least, normal, end] = [at(format.min_subnormal_exp), at(format.min_exp), at(format.max_exp + 1)];
+  const line = (x: number) => (x > 0 && x < width ? `M${x} 0V${height}` : "");
+  return (
+    <>
+      <rect class="subnormal" x={least} y={0} width={normal - least} height={height} />
+      <rect class="normal" x={normal} y={0} width={end - normal} height={height} />
+      <path class="limit" d={line(normal)} />
+      <path class="limit limit-overflow" d={line(end)} />
+    </>
+  );
+}
+
 interface RangeBarProps {
   measure: Measure | null;
   format: FloatFormat | undefined;
@@ -26,15 +47,7 @@ export function RangeBar({ measure, format, domain, width, height = 12 }: RangeB
       aria-label={bad ? `${text}, not all finite` : text}
     >
       <rect class="beyond" x={0} y={0} width={width} height={height} rx={2} />
-      {format && (
-        <rect
-          class="normal"
-          x={at(format.min_exp)}
-          y={0}
-          width={at(format.max_exp + 1) - at(format.min_exp)}
-          height={height}
-        />
-      )}
+      {format && <Limits format={format} at={at} width={width} height={height} />}
       {low !== null && high !== null && (
         <rect
           class={bad ? "range range-bad" : "range"}

@@ -1,4 +1,4 @@
-import { useState } from "preact/hooks";
+import { useApp } from "../context";
 import type { FloatFormat, Measure, OpPage, OpRef } from "../model/api";
 import { count, decimal, plural, power, share } from "../model/format";
 import {
@@ -23,21 +23,13 @@ interface NamedRow extends RulerRow {
 /** Operands and result of an op as ranges on one log2 axis, each within the limits of its own format. */
 export function Ruler({ page }: { page: OpPage }) {
   const [ref, width] = useWidth<HTMLDivElement>();
-  const [zoomed, setZoomed] = useState(false);
+  const { zoomed } = useZoom();
   const rows = rulerRows(page);
   const domain = zoomed ? dataDomain(rows) : wholeDomain(rows);
   const operands = rows.filter((row) => !row.result && row.measure?.max_exp != null);
   const pair = operands.length === 2 ? operands : null;
   return (
     <div class="ruler" ref={ref} data-testid="ruler">
-      <div class="ruler-tools">
-        <button type="button" class="toggle" aria-pressed={!zoomed} onClick={() => setZoomed(false)}>
-          Whole format
-        </button>
-        <button type="button" class="toggle" aria-pressed={zoomed} onClick={() => setZoomed(true)}>
-          Zoom to data
-        </button>
-      </div>
       <ol class="ruler-rows">
         {rows.map((row, i) => (
           <li key={`${row.role}${row.op?.key}`}>
@@ -51,6 +43,28 @@ export function Ruler({ page }: { page: OpPage }) {
       </ol>
       {width > 0 && <Axis domain={domain} width={width} format={rows.at(-1)?.format} />}
     </div>
+  );
+}
+
+/** Whether rulers show the data only; it stands in the link. */
+function useZoom() {
+  const { state, go } = useApp();
+  const zoom = (scale: string) => go({ filters: { ...state.filters, scale } }, "replace");
+  return { zoomed: state.filters.scale === "data", zoom };
+}
+
+/** The switch between the whole format and the data alone. */
+export function RulerZoom() {
+  const { zoomed, zoom } = useZoom();
+  return (
+    <span class="toggles">
+      <button type="button" class="toggle" aria-pressed={!zoomed} onClick={() => zoom("")}>
+        Whole format
+      </button>
+      <button type="button" class="toggle" aria-pressed={zoomed} onClick={() => zoom("data")}>
+        Zoom to data
+      </button>
+    </span>
   );
 }
 

@@ -1,15 +1,13 @@
 import type { Frame } from "../model/api";
-import { baseName } from "../model/format";
+import { place } from "../model/format";
 
 /** One line of the user's program, as an editor would show it. */
 export function SourceLine({ frame }: { frame: Frame }) {
   return (
     <figure class="source">
       <figcaption title={frame.file}>
-        <span class="source-file">
-          {baseName(frame.file)}:{frame.line}
-        </span>{" "}
-        in <span class="source-function">{frame.function}</span>
+        <span class="source-file">{place(frame)}</span> in{" "}
+        <span class="source-function">{frame.function}</span>
       </figcaption>
       <pre class="source-text">
         <span class="source-number" aria-hidden="true">

@@ -1,6 +1,11 @@
 import type { ComponentChildren } from "preact";
+import { useApp } from "../context";
+import { count } from "../model/format";
+import { START } from "../model/link";
 import type { SourceError } from "../source";
 import { Icon, type Shape } from "./icons";
+import { Link } from "./link";
+import { useProgress } from "./use_progress";
 
 interface EmptyStateProps {
   title: string;
@@ -20,21 +25,34 @@ export function EmptyState({ title, shape = "info", children }: EmptyStateProps)
 }
 
 export function Failure({ error }: { error: SourceError }) {
+  const { state } = useApp();
+  if (error.code !== 404) {
+    return (
+      <EmptyState title="This page could not be loaded" shape="warning">
+        <p>{error.message}</p>
+      </EmptyState>
+    );
+  }
   return (
-    <EmptyState
-      title={error.code === 404 ? "Not in this log" : "This page could not be loaded"}
-      shape="warning"
-    >
+    <EmptyState title="Not in this log" shape="warning">
       <p>{error.message}</p>
+      <Link to={{ ...START, run: state.run }}>Overview of the run</Link>
     </EmptyState>
   );
 }
 
 export function Waiting({ what }: { what: string }) {
+  const progress = useProgress();
   return (
     <div class="waiting" role="status">
       <p>{what}…</p>
-      <p class="waiting-long">A long run takes a while the first time; after that, only what is new.</p>
+      {progress && (
+        <p>
+          <progress max={progress.total} value={progress.done} aria-label="Records read" />{" "}
+          {count(progress.done)} of {count(progress.total)} records. The first time takes a while; after that,
+          only what is new is read.
+        </p>
+      )}
     </div>
   );
 }

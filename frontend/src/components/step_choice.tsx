@@ -6,17 +6,19 @@ interface StepChoiceProps {
   asked: number;
   /** The steps to walk through. */
   steps: number[];
+  /** Where the page holds no other step. */
+  fixed?: boolean;
 }
 
 /** Walks through the measured steps. */
-export function StepChoice({ step, asked, steps }: StepChoiceProps) {
-  const { go, source } = useApp();
+export function StepChoice({ step, asked, steps, fixed = false }: StepChoiceProps) {
+  const { go } = useApp();
   const at = nearest(steps, step);
   const move = (index: number) => {
     const chosen = steps[index];
     if (chosen !== undefined) go({ step: chosen }, "replace");
   };
-  if (!source.live || steps.length < 2) return <p class="step-choice">Step {step}</p>;
+  if (fixed || steps.length < 2) return <p class="step-choice">Step {step}</p>;
   return (
     <div class="step-choice">
       {asked !== step && (

@@ -6,7 +6,7 @@ import { CopyButton } from "./copy_button";
 import { Icon, STATUS_SHAPE } from "./icons";
 import { Link } from "./link";
 import { OpSearch } from "./op_search";
-import type { RunsProps } from "./run_list";
+import { type RunsProps, runName } from "./run_list";
 
 const TABS: { view: View; name: string }[] = [
   { view: "overview", name: "Overview" },
@@ -66,7 +66,7 @@ function RunChoice({ runs, verdicts }: RunsProps) {
         {runs.some((run) => run.name === state.run) || <option value={state.run ?? ""}>{state.run}</option>}
         {runs.map((run) => (
           <option key={run.name} value={run.name}>
-            {run.name === "." ? "(log folder)" : run.name}
+            {runName(run.name)}
             {verdicts.has(run.name) ? ` – ${verdicts.get(run.name)?.status}` : ""}
           </option>
         ))}

@@ -1,6 +1,6 @@
-import type { OpPage } from "../model/api";
+import type { FormatShares, OpPage } from "../model/api";
 import { dataDomain } from "../model/ruler";
-import { type Fit, fitOf } from "../model/what_if";
+import { type Fit, fitOf, overRun } from "../model/what_if";
 import { Icon, type Shape } from "./icons";
 import { RangeBar } from "./range_bar";
 
@@ -11,33 +11,44 @@ const SHAPE: Record<Fit["verdict"], Shape> = {
   vanishes: "error",
 };
 
-/** How the result, as it was measured, would fare in each other format. */
+/** How the result, as it was measured, would fare in each other format: the same values, other limits. */
 export function WhatIf({ page }: { page: OpPage }) {
   const { measure } = page.result;
-  if (measure === null) return null;
+  const finite = measure && { ...measure, nan: 0, pos_inf: 0, neg_inf: 0 };
+  const all = measure === null || measure.nan + measure.pos_inf + measure.neg_inf === 0;
   const fits = Object.values(page.formats).flatMap((format) => {
-    const fit = format.name === page.op.dtype ? null : fitOf(measure, format);
+    const fit = measure && format.name !== page.op.dtype ? fitOf(measure, format) : null;
     return fit ? [fit] : [];
   });
-  if (fits.length === 0) return null;
+  const domain = dataDomain([{ measure, format: page.formats[page.op.dtype] }]);
   return (
-    <details class="what-if">
-      <summary>The result in other formats</summary>
-      <ul>
+    <section class="card" aria-labelledby="what-if-title">
+      <h2 id="what-if-title">The result in other formats</h2>
+      {fits.length === 0 ? (
+        <p class="muted">No finite non-zero value was measured in this step.</p>
+      ) : (
+        <p class="muted">
+          What would become of the {all ? "" : "finite "}values of step {page.step}.
+        </p>
+      )}
+      <ul class="what-if">
         {fits.map(({ format, verdict, text }) => (
           <li key={format.name}>
-            <Icon shape={SHAPE[verdict]} />
+            <Icon shape={SHAPE[verdict]} label={verdict} />
             <b>{format.name}</b>
-            <RangeBar
-              measure={measure}
-              format={format}
-              domain={dataDomain([{ measure, format }])}
-              width={140}
-            />
-            <span>{text}</span>
+            <RangeBar measure={finite} format={format} domain={domain} width={140} />
+            <span>
+              {text}
+              <RunShares shares={page.precision?.find((shares) => shares.format === format.name)} />
+            </span>
           </li>
         ))}
       </ul>
-    </details>
+    </section>
   );
+}
+
+function RunShares({ shares }: { shares: FormatShares | undefined }) {
+  const text = shares ? overRun(shares) : "";
+  return text ? <small class="muted">; over the run {text}</small> : null;
 }

@@ -57,6 +57,14 @@ export interface RunVerdict {
   verdict: Verdict;
 }
 
+/** Records of a session that have been read and judged, of those there are. */
+export interface Progress {
+  run: string;
+  session: string;
+  done: number;
+  total: number;
+}
+
 export interface Hop {
   op: OpRef;
   step: number;
@@ -161,6 +169,9 @@ export interface Outlook {
   text: string;
 }
 
+/** The arithmetic in which operands meet. */
+export type InteractionKind = "sum" | "product" | "quotient" | "dot" | "update";
+
 /** What a gap between operands did, or can do, to the result. */
 export type Effect = "absorbed" | "cancelled" | "vanishes" | "overflows" | "none";
 
@@ -168,6 +179,7 @@ export interface Interaction {
   op: OpRef;
   operands: [Tensor, Tensor];
   gap: Num;
+  kind: InteractionKind;
   effect: Effect;
   certainty: Certainty;
   affected: Num;
@@ -181,7 +193,7 @@ export interface Interactions {
   step: number;
   asked_step: number;
   steps: number[];
-  counts: { effect: Effect; certainty: Certainty; count: number }[];
+  counts: { kind: InteractionKind; effect: Effect; certainty: Certainty; count: number }[];
   total: number;
   first: number;
   formats: Record<string, FloatFormat>;
@@ -223,7 +235,17 @@ export interface OpPage {
   outlook: Outlook | null;
   interaction: { effect: Effect; certainty: Certainty; text: string } | null;
   histogram: HistogramOverSteps | null;
+  precision: FormatShares[] | null;
   findings: Finding[];
+}
+
+/** Shares of an op's non-zero results over the session that a format would change; whether any overflows. */
+export interface FormatShares {
+  format: string;
+  overflow: number;
+  underflow: number;
+  subnormal: number;
+  overflows: boolean;
 }
 
 /** Bits of a trend's and a map's marks: what happened to an op in a step. */
@@ -246,6 +268,8 @@ export interface MapRow {
   last_group: string;
   /** Null where the row stands for several tensors. */
   op: OpRef | null;
+  /** Of the worst finding about one of its tensors. */
+  severity: Severity | null;
 }
 
 /** over, under and marks are base64 of uint8 [rows, columns]; a headroom is bits + 1, 0 where unknown. */
@@ -285,6 +309,50 @@ export interface Layers {
   steps: number[];
   formats: Record<string, FloatFormat>;
   layers: { name: string; kinds: Partial<Record<KindName, LayerKind>> }[];
+}
+
+/** A part of a training, and what a format would do to its numbers; shares are of the non-zero elements. */
+export interface PrecisionPart {
+  part: "activations" | "gradients" | "weights" | "optimizer";
+  tensors: number;
+  /** Tensors of which some element overflows. */
+  overflowing: number;
+  overflow: number;
+  /** Becomes 0. */
+  underflow: number;
+  subnormal: number;
+  /** Updates that would round away; null but for weights. */
+  lost: number | null;
+}
+
+/** The scale 2^exponent for the loss, any of 2^low to 2^high; gradients that become 0 without it and with it. */
+export interface LossScale {
+  exponent: number;
+  low: number;
+  high: number;
+  underflow: number;
+  remaining: number;
+}
+
+export interface FormatAdvice {
+  format: string;
+  verdict: "fits" | "with care" | "does not fit" | "in use";
+  text: string;
+  parts: PrecisionPart[];
+  loss_scale: LossScale | null;
+  keep: { total: number; ops: { op: OpRef; reason: string; text: string; max_exp: number | null }[] };
+}
+
+/** Which smaller format would do, by what was measured over the session. */
+export interface Precision {
+  run: string;
+  session: string;
+  records: number;
+  summary: string[];
+  code: string;
+  computes_in: { format: string; tensors: number }[];
+  formats: Record<string, FloatFormat>;
+  advice: FormatAdvice[];
 }
 
 export interface ComparedOp {

@@ -1,6 +1,6 @@
 /** Numbers as people read them. */
 
-import type { FloatFormat, Num } from "./api";
+import type { FloatFormat, Frame, Num } from "./api";
 
 const SUPERSCRIPT = ["⁰", "¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸", "⁹"];
 
@@ -41,9 +41,9 @@ export function value(x: Num | null): string {
   return text.replace("-", "−").replace("e−", "e-").replace("e+", "e");
 }
 
-/** A count with its thousands apart: 1 204 933, by thin spaces. */
+/** A count with its thousands apart, as the analysis writes them: 1,204,933. */
 export function count(n: number): string {
-  return String(n).replace(/\B(?=(\d{3})+(?!\d))/g, "\u2009");
+  return String(n).replace(/\B(?=(\d{3})+(?!\d))/g, ",");
 }
 
 /** A share of a whole, never rounded to "0 %" or "100 %" when it is not. */
@@ -68,6 +68,16 @@ export function shape(dims: number[] | null): string {
 /** The file's own name: what fits into a line. */
 export function baseName(path: string): string {
   return path.split(/[\\/]/).pop() ?? path;
+}
+
+/** "float16, float32 and float64". */
+export function listed(names: readonly string[]): string {
+  return names.length < 2 ? names.join() : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
+}
+
+/** A source line as error messages name it: "train.py:38". */
+export function place(frame: Frame): string {
+  return `${baseName(frame.file)}:${frame.line}`;
 }
 
 /** A step range: "step 57" or "steps 57–79". */

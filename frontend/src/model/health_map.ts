@@ -99,6 +99,13 @@ export function rowName(row: MapRow): string {
   return `${row.group} … ${row.last_group} (${plural(row.groups, "group")}, ${tensors})`;
 }
 
+/** What tells an op apart within its group: "kernel" in "sequential/dense". */
+export function shortName({ op, group }: MapRow): string {
+  if (op === null) return "";
+  const name = op.variable || op.name;
+  return name.startsWith(`${group}/`) ? name.slice(group.length + 1) : (name.split("/").pop() ?? name);
+}
+
 export interface Cursor {
   row: number;
   column: number;

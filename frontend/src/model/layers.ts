@@ -1,6 +1,6 @@
-/** Layers: curves of exponents and what another format would make of them. */
+/** Layers: curves of exponents, and updates beside the weights they change. */
 
-import type { FloatFormat, KindName, LayerKind, Layers } from "./api";
+import type { KindName, Layers } from "./api";
 import { plural } from "./format";
 import type { Domain } from "./ruler";
 
@@ -37,13 +37,21 @@ export function curve(
   return path;
 }
 
-/** Whether magnitudes as measured fit a format; what lies below its normal range loses precision or vanishes. */
-export function fits(kind: LayerKind, format: FloatFormat | undefined): string {
-  if (format === undefined || kind.highest === null || kind.lowest === null) return "–";
-  if (kind.dtypes.length === 1 && kind.dtypes[0] === format.name) return "is its format";
-  if (kind.highest > format.max_exp) return `overflows by ${plural(kind.highest - format.max_exp, "bit")}`;
-  if (kind.highest < format.min_exp) return "vanishes";
-  if (kind.lowest < format.min_subnormal_exp) return "smallest become 0";
-  if (kind.lowest < format.min_exp) return "smallest lose precision";
-  return "fits";
+/** Index of the point that covers a step, as a point stands for all steps up to its own; the last one without. */
+export function pointAt(steps: readonly number[], asked: number | null): number {
+  const at = asked === null ? -1 : steps.findIndex((step) => step >= asked);
+  return at < 0 ? Math.max(0, steps.length - 1) : at;
+}
+
+/** How far a layer's largest update lies below its largest weight at a point; "" where either is unknown. */
+export function updateGap(
+  kinds: Layers["layers"][number]["kinds"],
+  at: number,
+  formats: Layers["formats"],
+): string {
+  const [weight, update] = [kinds.weights?.max_exp[at], kinds.updates?.max_exp[at]];
+  const format = formats[kinds.weights?.dtypes[0] ?? ""];
+  if (weight == null || update == null || format === undefined) return "";
+  const side = update < weight ? "below" : "above";
+  return `The largest update is ${plural(Math.abs(weight - update), "bit")} ${side} the largest weight; ${format.name} keeps ${format.precision}.`;
 }

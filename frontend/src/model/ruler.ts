@@ -67,6 +67,14 @@ export function ticks(domain: Domain, width: number): number[] {
   return out;
 }
 
+/** Exponents to label on an axis with room for so many: multiples of a power of two. */
+export function everyTick(domain: Domain, most: number): number[] {
+  const span = domain.hi - domain.lo;
+  const step = TICK_STEPS.find((s) => span / s <= most) ?? 512;
+  const first = Math.ceil(domain.lo / step) * step;
+  return Array.from({ length: Math.floor((domain.hi - first) / step) + 1 }, (_, i) => first + i * step);
+}
+
 export interface Bar {
   x: number;
   width: number;

@@ -1,7 +1,7 @@
 /** A tensor in a format it is not in: arithmetic on its measured range, no guess. */
 
-import type { FloatFormat, Measure } from "./api";
-import { plural } from "./format";
+import type { FloatFormat, FormatShares, Measure } from "./api";
+import { plural, share } from "./format";
 
 export interface Fit {
   format: FloatFormat;
@@ -26,6 +26,19 @@ export function fitOf(measure: Measure, format: FloatFormat): Fit | null {
   }
   const spare = format.max_exp - high;
   return { format, verdict: "fits", text: `fits, with ${plural(spare, "bit")} to spare before overflow` };
+}
+
+/** What a format would do to all results of the session; "" where it changes none. */
+export function overRun(shares: FormatShares): string {
+  const parts: [part: number, fate: string][] = [
+    [shares.overflow, "overflow"],
+    [shares.underflow, "become 0"],
+    [shares.subnormal, "lose precision"],
+  ];
+  return parts
+    .filter(([part]) => part > 0)
+    .map(([part, fate]) => `${share(part, 1)} ${fate}`)
+    .join(", ");
 }
 
 /** Share of the sampled elements in histogram bins wholly below an exponent; null without a histogram. */

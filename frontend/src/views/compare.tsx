@@ -2,16 +2,17 @@ import { Icon, STATUS_SHAPE } from "../components/icons";
 import { OpLink } from "../components/link";
 import { PageTitle } from "../components/page_title";
 import { RangeBar } from "../components/range_bar";
+import { RunItems, type RunsProps } from "../components/run_list";
 import { EmptyState, Failure, Waiting } from "../components/states";
 import { useAnswer, useApp } from "../context";
-import type { ComparedOp, Comparison, RunInfo } from "../model/api";
-import { plural, prose } from "../model/format";
+import type { ComparedOp, Comparison, Measure } from "../model/api";
+import { count, place, plural, prose } from "../model/format";
 import { dataDomain } from "../model/ruler";
 
 const BAR = 200;
 
 /** Two runs: how each is doing, and the ops where they part, the first first. */
-export function CompareView({ runs }: { runs: RunInfo[] }) {
+export function CompareView({ runs, verdicts }: RunsProps) {
   const { state, go } = useApp();
   const others = runs.filter((run) => run.name !== state.run);
   if (others.length === 0) {
@@ -23,9 +24,9 @@ export function CompareView({ runs }: { runs: RunInfo[] }) {
   }
   return (
     <section class="card" aria-labelledby="compare-title">
-      <header class="card-head">
+      <header class="head">
         <PageTitle id="compare-title">Compare {state.run}</PageTitle>
-        <label>
+        <label class="compare-with">
           with{" "}
           <select
             value={state.against ?? ""}
@@ -40,8 +41,20 @@ export function CompareView({ runs }: { runs: RunInfo[] }) {
           </select>
         </label>
       </header>
-      {state.against === null ? <p class="muted">Choose a run to compare with.</p> : <Compared />}
+      {state.against === null ? <Choices runs={others} verdicts={verdicts} /> : <Compared />}
     </section>
+  );
+}
+
+/** The runs there are, to choose from. */
+function Choices({ runs, verdicts }: RunsProps) {
+  return (
+    <>
+      <p class="muted">
+        Ops are aligned by layer and order; those that part first come first. Choose the other run:
+      </p>
+      <RunItems runs={runs} verdicts={verdicts} to={(against) => ({ against })} />
+    </>
   );
 }
 
@@ -71,8 +84,9 @@ function Compared() {
         ))}
       </ul>
       <p class="muted">
-        {plural(value.aligned, "op")} in both, {value.only_here} only in {value.run}, {value.only_there} only
-        in {value.against}; {plural(value.common_steps, "common step")}.
+        {plural(value.aligned, "op")} in both, {count(value.only_here)} only in {value.run},{" "}
+        {count(value.only_there)} only in {value.against}; {plural(value.common_steps, "step")} measured in
+        both.
       </p>
       {value.ops.length > 0 ? <PartedOps comparison={value} /> : <Together comparison={value} />}
     </>
@@ -123,7 +137,7 @@ function PartedOps({ comparison }: { comparison: Comparison }) {
         </table>
       </div>
       {comparison.parted > comparison.ops.length && (
-        <p class="muted">and {comparison.parted - comparison.ops.length} more that part later.</p>
+        <p class="muted">and {count(comparison.parted - comparison.ops.length)} more that part later.</p>
       )}
     </>
   );
@@ -140,12 +154,8 @@ function PartedOp({ comparison, op }: { comparison: Comparison; op: ComparedOp }
       <td class="number">{op.step}</td>
       <th scope="row">
         <OpLink op={op.op} step={op.step} />
-        {op.op.source && (
-          <small class="muted">
-            {" "}
-            {op.op.source.file.split("/").pop()}:{op.op.source.line}
-          </small>
-        )}
+        <br />
+        <small class="muted">{op.op.source && place(op.op.source)}</small>
       </th>
       <td>
         <RangeBar measure={op.here} format={formats[0]} domain={domain} width={BAR} />
@@ -153,14 +163,17 @@ function PartedOp({ comparison, op }: { comparison: Comparison; op: ComparedOp }
       <td>
         <RangeBar measure={op.there} format={formats[1]} domain={domain} width={BAR} />
       </td>
-      <td class="nowrap">{difference(op)}</td>
+      <td>{difference(op, comparison)}</td>
     </tr>
   );
 }
 
-function difference({ reason, here, there }: ComparedOp): string {
-  if (reason === "nonfinite") return "NaN or ∞ in one only";
-  if (reason === "absorbed") return "additions absorbed in one only";
+function difference({ reason, here, there }: ComparedOp, { run, against }: Comparison): string {
+  const onlyIn = (amount: (measure: Measure) => number) =>
+    (here ? amount(here) : 0) > (there ? amount(there) : 0) ? run : against;
+  if (reason === "nonfinite") return `NaN or ∞ in ${onlyIn((m) => m.nan + m.pos_inf + m.neg_inf)} only`;
+  if (reason === "absorbed")
+    return `most additions lost in ${onlyIn((m) => (m.absorbed ?? 0) / (m.operands || 1))} only`;
   const bits = (here?.max_exp ?? 0) - (there?.max_exp ?? 0);
-  return `${plural(Math.abs(bits), "bit")} ${bits > 0 ? "larger" : "smaller"}`;
+  return `${plural(Math.abs(bits), "bit")} ${bits > 0 ? "larger" : "smaller"} in ${run}`;
 }

@@ -5,14 +5,15 @@ import { PageTitle } from "../components/page_title";
 import { EmptyState, Failure, Waiting } from "../components/states";
 import { useAnswer, useApp } from "../context";
 import type { HealthMap } from "../model/api";
-import { count, plural } from "../model/format";
+import { count, plural, stepRange } from "../model/format";
 import { LEVELS, levelName, MapCells, type Metric, parseRange } from "../model/health_map";
 
 /** Every tensor over every step. Rows and steps shown, and the limit looked at, stand in the link. */
 export function HealthMapView() {
-  const { state } = useApp();
-  const rows = parseRange(state.filters.rows);
-  const steps = parseRange(state.filters.steps);
+  const { state, source } = useApp();
+  // A report holds the whole map and no part of it.
+  const rows = source.live ? parseRange(state.filters.rows) : null;
+  const steps = source.live ? parseRange(state.filters.steps) : null;
   const { value, error } = useAnswer<HealthMap>("map", {
     run: state.run,
     session: state.session,
@@ -35,16 +36,16 @@ function MapPage({ map }: { map: HealthMap }) {
   const filter = (change: Record<string, string>) => go({ filters: { ...state.filters, ...change } });
   return (
     <section class="card" aria-labelledby="map-title">
-      <header class="card-head">
+      <header class="head">
         <div>
           <PageTitle id="map-title">Health map</PageTitle>
           <p class="muted">
             {metric === "over"
-              ? "Bits between the largest magnitude and overflow."
-              : "Bits between the largest magnitude and underflow: where a whole tensor is about to vanish."}
+              ? "Bits left between the largest magnitude of each tensor and overflow."
+              : "Bits left between the largest magnitude of each tensor and underflow, where all of it vanishes."}
           </p>
         </div>
-        <div>
+        <div class="toggles">
           <button
             type="button"
             class="toggle"
@@ -86,6 +87,9 @@ function MapLegend() {
       <li>
         <i class="key key-inf" /> ∞
       </li>
+      <li>
+        <i class="key key-none" /> nothing finite measured
+      </li>
     </ul>
   );
 }
@@ -97,17 +101,19 @@ interface MapZoomProps {
 
 /** What part of the map is shown, and the way back to the whole. */
 function MapZoom({ map, reset }: MapZoomProps) {
-  const { state } = useApp();
+  const { state, source } = useApp();
   const [first, last] = map.rows_shown;
+  const [start, end] = [map.columns[0]?.[0] ?? 0, map.columns.at(-1)?.[1] ?? 0];
   return (
     <p class="map-zoom">
-      {plural(last - first, "tensor")} of {count(map.total_rows)}
-      {state.filters.rows && (
+      {last - first < map.total_rows && `${count(last - first)} of `}
+      {plural(map.total_rows, "tensor")}, {stepRange(start, end)}
+      {source.live && state.filters.rows && (
         <button type="button" class="button" onClick={() => reset({ rows: "" })}>
           All tensors
         </button>
       )}
-      {state.filters.steps && (
+      {source.live && state.filters.steps && (
         <button type="button" class="button" onClick={() => reset({ steps: "" })}>
           All steps
         </button>

@@ -6,13 +6,21 @@ import { RangeBar } from "../components/range_bar";
 import { EmptyState, Failure, Waiting } from "../components/states";
 import { StepChoice } from "../components/step_choice";
 import { useAnswer, useApp } from "../context";
-import type { Certainty, Effect, Interaction, Interactions } from "../model/api";
-import { baseName, plural, power, prose, toNumber } from "../model/format";
+import type { Certainty, Effect, Interaction, InteractionKind, Interactions } from "../model/api";
+import { place, plural, power, prose, toNumber } from "../model/format";
 import { dataDomain } from "../model/ruler";
 
 /** Rows the server hands out at once. */
 const PAGE = 100;
 const BAR = 220;
+
+const KINDS: Record<InteractionKind, string> = {
+  sum: "sums",
+  product: "products",
+  quotient: "quotients",
+  dot: "matrix products",
+  update: "updates of variables",
+};
 
 const EFFECTS: Record<Effect, string> = {
   absorbed: "absorbed",
@@ -24,29 +32,40 @@ const EFFECTS: Record<Effect, string> = {
 
 const CERTAINTIES: Record<Certainty, string> = { proven: "proven", event: "counted", possible: "possible" };
 
+/** What the list can be narrowed by: the parameter, its name for people, and the names of its choices. */
+const FILTERS = [
+  { by: "kind", title: "Where", choices: KINDS },
+  { by: "effect", title: "Effect", choices: EFFECTS },
+  { by: "certainty", title: "Certainty", choices: CERTAINTIES },
+] as const;
+
 /** Operands of very different scale at one step, and what their gap does. */
 export function InteractionsView() {
   const { state, source } = useApp();
+  // A report holds the whole list only.
+  const { kind, effect, certainty } = source.live ? state.filters : {};
   const { value, error } = useAnswer<Interactions>("interactions", {
     run: state.run,
     session: state.session,
     step: state.step,
-    effect: state.filters.effect,
-    certainty: state.filters.certainty,
+    kind,
+    effect,
+    certainty,
     first: firstOf(state.filters),
   });
   if (error) return <Failure error={error} />;
   if (value === null) return <Waiting what="Measuring the gaps" />;
   return (
     <section class="card" aria-labelledby="interactions-title">
-      <header class="card-head">
+      <header class="head">
         <div>
           <PageTitle id="interactions-title">Disparate scales</PageTitle>
           <p class="muted">
-            Ops whose operands lie a significand or more apart, or whose result lost something of one of them.
+            Where numbers of very different size meet: operands further apart than their format has digits, or
+            a result that lost something of one of them.
           </p>
         </div>
-        <StepChoice step={value.step} asked={value.asked_step} steps={value.steps} />
+        <StepChoice step={value.step} asked={value.asked_step} steps={value.steps} fixed={!source.live} />
       </header>
       {source.live && <Filters counts={value.counts} />}
       {value.interactions.length > 0 ? <GapTable value={value} /> : <NoGaps value={value} />}
@@ -65,44 +84,37 @@ function NoGaps({ value }: { value: Interactions }) {
   const filtered = value.counts.length > 0;
   return (
     <EmptyState title={filtered ? "Nothing of this kind at this step" : "No disparate scales"} shape="ok">
-      {!filtered && <p>At step {value.step} all operands that met were of similar size.</p>}
+      {!filtered && (
+        <p>
+          At step {value.step} no operation with two operands had them that far apart, and none lost one of
+          them.
+        </p>
+      )}
     </EmptyState>
   );
 }
 
 function Filters({ counts }: { counts: Interactions["counts"] }) {
   const { state, go } = useApp();
-  const choose = (name: string, choice: string) =>
-    go({ filters: { ...state.filters, [name]: choice, first: "" } });
-  const sum = (take: (c: Interactions["counts"][number]) => boolean) =>
-    counts.filter(take).reduce((total, c) => total + c.count, 0);
+  const choose = (by: string, choice: string) =>
+    go({ filters: { ...state.filters, [by]: choice, first: "" } });
+  const found = (by: keyof Interactions["counts"][number], choice: string) =>
+    counts.reduce((sum, entry) => (entry[by] === choice ? sum + entry.count : sum), 0);
   return (
     <p class="filters">
-      <label>
-        Effect{" "}
-        <select value={state.filters.effect ?? ""} onChange={(e) => choose("effect", e.currentTarget.value)}>
-          <option value="">all</option>
-          {Object.entries(EFFECTS).map(([effect, name]) => (
-            <option key={effect} value={effect}>
-              {name} ({sum((c) => c.effect === effect)})
-            </option>
-          ))}
-        </select>
-      </label>
-      <label>
-        Certainty{" "}
-        <select
-          value={state.filters.certainty ?? ""}
-          onChange={(e) => choose("certainty", e.currentTarget.value)}
-        >
-          <option value="">all</option>
-          {Object.entries(CERTAINTIES).map(([certainty, name]) => (
-            <option key={certainty} value={certainty}>
-              {name} ({sum((c) => c.certainty === certainty)})
-            </option>
-          ))}
-        </select>
-      </label>
+      {FILTERS.map(({ by, title, choices }) => (
+        <label key={by}>
+          {title}{" "}
+          <select value={state.filters[by] ?? ""} onChange={(e) => choose(by, e.currentTarget.value)}>
+            <option value="">all</option>
+            {Object.entries(choices).map(([choice, name]) => (
+              <option key={choice} value={choice}>
+                {name} ({found(by, choice)})
+              </option>
+            ))}
+          </select>
+        </label>
+      ))}
     </p>
   );
 }
@@ -115,9 +127,7 @@ function GapTable({ value }: { value: Interactions }) {
           <tr>
             <th scope="col">Op</th>
             <th scope="col">Ranges of its operands</th>
-            <th scope="col" class="number">
-              Gap
-            </th>
+            <th scope="col">Gap</th>
             <th scope="col">What it does</th>
           </tr>
         </thead>
@@ -141,7 +151,7 @@ function GapRow({ value, interaction }: { value: Interactions; interaction: Inte
         <OpLink op={op} step={value.step} />
         <br />
         <small class="muted">
-          {op.source && `${baseName(op.source.file)}:${op.source.line}`} {op.layer}
+          {op.source && place(op.source)} {op.layer}
         </small>
       </th>
       <td>
@@ -155,7 +165,7 @@ function GapRow({ value, interaction }: { value: Interactions; interaction: Inte
           </div>
         ))}
       </td>
-      <td class="number nowrap">{plural(toNumber(interaction.gap), "bit")}</td>
+      <td class="nowrap">{plural(toNumber(interaction.gap), "bit")} apart</td>
       <td>
         <span class="gap-effect">
           <b>{EFFECTS[effect]}</b> <CertaintyTag certainty={certainty} />

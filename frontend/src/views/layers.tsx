@@ -1,15 +1,15 @@
+import { LayerChart, type NamedKind } from "../components/layer_chart";
 import { PageTitle } from "../components/page_title";
 import { firstOf, Paging } from "../components/paging";
+import { PrecisionCard } from "../components/precision_card";
 import { EmptyState, Failure, Waiting } from "../components/states";
-import { useWidth } from "../components/use_width";
+import { StepChoice } from "../components/step_choice";
 import { useAnswer, useApp } from "../context";
-import type { KindName, LayerKind, Layers } from "../model/api";
+import type { LayerKind, Layers } from "../model/api";
 import { power } from "../model/format";
-import { curve, exponentDomain, fits, KINDS } from "../model/layers";
+import { exponentDomain, KINDS, pointAt, updateGap } from "../model/layers";
 import type { Domain } from "../model/ruler";
 
-const CHART_HEIGHT = 120;
-const AXIS = 46;
 /** Layers the server hands out at once. */
 const PAGE = 24;
 
@@ -23,38 +23,58 @@ export function LayersView() {
   });
   if (error) return <Failure error={error} />;
   if (value === null) return <Waiting what="Collecting the layers" />;
-  if (value.layers.length === 0) {
-    return (
-      <EmptyState title="No layer to show">
-        <p>Layers come from Keras. Ops of a hand-written training step are on the health map.</p>
-      </EmptyState>
-    );
-  }
-  const domain = exponentDomain(value);
   return (
     <>
-      <header class="page-head">
-        <PageTitle>Layers and training</PageTitle>
-        <p class="muted">
-          Largest magnitude at each step, as a power of two. All charts have the same scale.
-        </p>
-        <ul class="legend">
-          {KINDS.map((kind) => (
-            <li key={kind}>
-              <svg width={26} height={10} aria-hidden="true">
-                <path class={`curve curve-${kind}`} d="M1 5H25" />
+      <PageTitle>Layers and training</PageTitle>
+      <PrecisionCard />
+      {value.layers.length > 0 ? <LayerCards layers={value} /> : <NoLayers />}
+      <Paging what="Layers" first={value.first} shown={value.layers.length} total={value.total} size={PAGE} />
+    </>
+  );
+}
+
+function NoLayers() {
+  return (
+    <EmptyState title="No layer to show">
+      <p>Layers come from Keras. Ops of a hand-written training step are on the health map.</p>
+    </EmptyState>
+  );
+}
+
+function LayerCards({ layers }: { layers: Layers }) {
+  const { state } = useApp();
+  const domain = exponentDomain(layers);
+  const at = pointAt(layers.steps, state.step);
+  const step = layers.steps[at] ?? 0;
+  return (
+    <>
+      <header class="head">
+        <div>
+          <h2>Largest magnitude of each layer, step by step</h2>
+          <ul class="legend">
+            {KINDS.map((kind) => (
+              <li key={kind}>
+                <svg width={26} height={10} aria-hidden="true">
+                  <path class={`curve curve-${kind}`} d="M1 5H25" />
+                </svg>{" "}
+                {kind}
+              </li>
+            ))}
+            <li>
+              <svg width={8} height={10} aria-hidden="true">
+                <path class="bad-tick" d="M4 1V9" />
               </svg>{" "}
-              {kind}
+              NaN or ∞
             </li>
-          ))}
-        </ul>
+          </ul>
+        </div>
+        <StepChoice step={step} asked={step} steps={layers.steps} />
       </header>
       <div class="layers">
-        {value.layers.map((layer) => (
-          <LayerCard key={layer.name} layers={value} layer={layer} domain={domain} />
+        {layers.layers.map((layer) => (
+          <LayerCard key={layer.name} layers={layers} layer={layer} domain={domain} at={at} />
         ))}
       </div>
-      <Paging what="Layers" first={value.first} shown={value.layers.length} total={value.total} size={PAGE} />
     </>
   );
 }
@@ -63,92 +83,55 @@ interface LayerCardProps {
   layers: Layers;
   layer: Layers["layers"][number];
   domain: Domain;
+  at: number;
 }
 
-function LayerCard({ layers, layer, domain }: LayerCardProps) {
-  const [ref, width] = useWidth<HTMLDivElement>();
-  const shown = KINDS.flatMap((name) => {
+function LayerCard({ layers, layer, domain, at }: LayerCardProps) {
+  const shown: NamedKind[] = KINDS.flatMap((name) => {
     const kind = layer.kinds[name];
     return kind ? [{ name, kind }] : [];
   });
+  const gap = updateGap(layer.kinds, at, layers.formats);
   return (
     <section class="card layer">
       <h2>{layer.name}</h2>
-      <div ref={ref}>
-        {width > AXIS && <LayerChart kinds={shown} domain={domain} width={width} steps={layers.steps} />}
-      </div>
+      <LayerChart kinds={shown} domain={domain} steps={layers.steps} at={at} />
       <div class="scroll">
         <table class="table">
           <thead>
             <tr>
-              <th scope="col">Largest to smallest</th>
-              <th scope="col">Magnitudes</th>
-              <th scope="col">In float16</th>
-              <th scope="col">In bfloat16</th>
+              <th scope="col">
+                <span class="offscreen">Kind</span>
+              </th>
+              <th scope="col">Step {layers.steps[at]}</th>
+              <th scope="col">Over the run</th>
             </tr>
           </thead>
           <tbody>
             {shown.map(({ name, kind }) => (
               <tr key={name}>
                 <th scope="row">{name}</th>
-                <td>
-                  {kind.highest === null || kind.lowest === null
-                    ? "–"
-                    : `${power(kind.lowest)} … ${power(kind.highest)}`}
-                  {kind.nonfinite.some(Boolean) && " and NaN or ∞"}
-                </td>
-                <td>{fits(kind, layers.formats.float16)}</td>
-                <td>{fits(kind, layers.formats.bfloat16)}</td>
+                <td>{largest(kind, at)}</td>
+                <td>{range(kind)}</td>
               </tr>
             ))}
           </tbody>
         </table>
       </div>
+      {gap && <p class="muted">{gap}</p>}
     </section>
   );
 }
 
-interface LayerChartProps {
-  kinds: { name: KindName; kind: LayerKind }[];
-  domain: Domain;
-  width: number;
-  steps: number[];
+function largest({ max_exp, nonfinite }: LayerKind, at: number): string {
+  const exponent = max_exp[at] ?? null;
+  return (
+    [exponent === null ? null : power(exponent), nonfinite[at] ? "NaN or ∞" : null]
+      .filter(Boolean)
+      .join(", ") || "–"
+  );
 }
 
-function LayerChart({ kinds, domain, width, steps }: LayerChartProps) {
-  const field = width - AXIS;
-  const y = (exponent: number) =>
-    CHART_HEIGHT - ((exponent - domain.lo) / (domain.hi - domain.lo)) * CHART_HEIGHT;
-  return (
-    <svg class="layer-chart" width={width} height={CHART_HEIGHT + 20} aria-hidden="true">
-      {[domain.hi, Math.round((domain.lo + domain.hi) / 2), domain.lo].map((exponent) => (
-        <g key={exponent}>
-          <path class="grid" d={`M${AXIS} ${y(exponent)}H${width}`} />
-          <text x={AXIS - 6} y={Math.min(Math.max(y(exponent) + 4, 10), CHART_HEIGHT)} text-anchor="end">
-            {power(exponent)}
-          </text>
-        </g>
-      ))}
-      <g transform={`translate(${AXIS} 0)`}>
-        {kinds.map(({ name, kind }) => (
-          <path key={name} class={`curve curve-${name}`} d={curve(kind.max_exp, y, field)} />
-        ))}
-        {kinds.map(({ name, kind }) =>
-          kind.nonfinite.map(
-            (bad, i) =>
-              bad && (
-                // biome-ignore lint/suspicious/noArrayIndexKey: points have no name but their place.
-                <path key={`${name}${i}`} class="bad-tick" d={`M${((i + 0.5) / steps.length) * field} 0v6`} />
-              ),
-          ),
-        )}
-      </g>
-      <text x={AXIS} y={CHART_HEIGHT + 15}>
-        step {steps[0]}
-      </text>
-      <text x={width} y={CHART_HEIGHT + 15} text-anchor="end">
-        step {steps.at(-1)}
-      </text>
-    </svg>
-  );
+function range({ lowest, highest }: LayerKind): string {
+  return highest === null || lowest === null ? "–" : `${power(lowest)} … ${power(highest)}`;
 }

@@ -1,12 +1,12 @@
 import { EventsTable } from "../components/events_table";
-import { CertaintyTag, Chain, CopyMarkdown, FixAdvice } from "../components/finding_parts";
+import { CertaintyTag, Chain, CopyMarkdown, FixAdvice, Foreseen } from "../components/finding_parts";
 import { Heat } from "../components/heat";
 import { Icon, SEVERITY_NAME } from "../components/icons";
-import { OpLink } from "../components/link";
+import { OpLink, OpName } from "../components/link";
 import { Neighbours } from "../components/neighbours";
 import { NumbersTable } from "../components/numbers_table";
 import { PageTitle } from "../components/page_title";
-import { Ruler, RulerLegend } from "../components/ruler";
+import { Ruler, RulerLegend, RulerZoom } from "../components/ruler";
 import { Stack } from "../components/source_line";
 import { Failure, Waiting } from "../components/states";
 import { StepChoice } from "../components/step_choice";
@@ -14,7 +14,7 @@ import { Trend } from "../components/trend";
 import { WhatIf } from "../components/what_if";
 import { useAnswer, useApp } from "../context";
 import type { Finding, OpPage } from "../model/api";
-import { prose, shape, stepRange } from "../model/format";
+import { place, prose, shape, stepRange } from "../model/format";
 
 /** Everything about one op at one step. */
 export function OpPageView() {
@@ -35,16 +35,17 @@ export function OpPageView() {
         <OpFinding key={finding.rule} finding={finding} />
       ))}
       <div class="columns">
-        <section class="card" aria-labelledby="source-title">
-          <h2 id="source-title">Source</h2>
-          <Stack frames={value.op.frames} />
-        </section>
-        <section class="card" aria-labelledby="events-title">
-          <h2 id="events-title">Events</h2>
-          <EventsTable page={value} />
-        </section>
-      </div>
-      <div class="columns">
+        <div class="stack">
+          <section class="card" aria-labelledby="source-title">
+            <h2 id="source-title">Source</h2>
+            <Stack frames={value.op.frames} />
+          </section>
+          <section class="card" aria-labelledby="events-title">
+            <h2 id="events-title">Events</h2>
+            <EventsTable page={value} />
+          </section>
+        </div>
+        <WhatIf page={value} />
         <section class="card" aria-labelledby="trend-title">
           <h2 id="trend-title">Headroom over the steps</h2>
           <Trend page={value} />
@@ -61,11 +62,20 @@ export function OpPageView() {
 
 /** The picture of the page: what went in, what came out, and what that did to the numbers. */
 function RulerCard({ page }: { page: OpPage }) {
+  const { source } = useApp();
   return (
     <section class="card" aria-labelledby="ruler-title">
-      <header class="card-head">
+      <header class="head">
         <h2 id="ruler-title">Operands and result</h2>
-        <StepChoice step={page.step} asked={page.asked_step} steps={page.trend.steps} />
+        <span class="tools">
+          <StepChoice
+            step={page.step}
+            asked={page.asked_step}
+            steps={page.trend.steps}
+            fixed={!source.live}
+          />
+          <RulerZoom />
+        </span>
       </header>
       <Ruler page={page} />
       {page.interaction && (
@@ -74,7 +84,6 @@ function RulerCard({ page }: { page: OpPage }) {
         </p>
       )}
       <RulerLegend />
-      <WhatIf page={page} />
       <NumbersTable page={page} />
     </section>
   );
@@ -86,7 +95,7 @@ function OpHead({ page }: { page: OpPage }) {
     op.dtype,
     shape(op.shape),
     op.layer && `layer ${op.layer}`,
-    op.variable && `variable ${op.variable}`,
+    op.variable && `op ${op.name}`,
     op.looped && "runs in a loop",
     op.returned && "returned by the step",
     op.role,
@@ -94,8 +103,13 @@ function OpHead({ page }: { page: OpPage }) {
   return (
     <header class="op-head">
       <PageTitle key={op.key}>
-        {op.op_type} <span class="op-name">{op.name}</span>
+        <OpName op={op} />
       </PageTitle>
+      {op.source && (
+        <p class="op-place">
+          <b>{place(op.source)}</b> in {op.source.function} <code>{op.source.text}</code>
+        </p>
+      )}
       <p class="muted">
         {facts.join(" · ")}
         {op.gradient_of && (
@@ -122,18 +136,14 @@ function OpFinding({ finding }: { finding: Finding }) {
           </p>
           {finding.forecast && <p class="forecast">Forecast: {prose(finding.forecast)}</p>}
         </div>
-        <CertaintyTag certainty={finding.certainty} />
-        <span class="finding-tools">
+        <span class="tools">
+          <CertaintyTag certainty={finding.certainty} />
           <CopyMarkdown finding={finding} />
         </span>
       </header>
+      <Foreseen finding={finding} />
       <div class="finding-body">
-        {finding.why.length > 0 && (
-          <section>
-            <h3>Why</h3>
-            <Chain hops={finding.why} />
-          </section>
-        )}
+        <Chain finding={finding} />
         <section>
           <h3>Fix</h3>
           <FixAdvice fix={finding.fix} />

@@ -1,5 +1,5 @@
 import { EvidenceRuler } from "../components/evidence";
-import { CertaintyTag, Chain, CopyMarkdown, FixAdvice } from "../components/finding_parts";
+import { CertaintyTag, Chain, CopyMarkdown, FixAdvice, Foreseen } from "../components/finding_parts";
 import { Icon, SEVERITY_NAME, STATUS_SHAPE } from "../components/icons";
 import { Link, OpLink, opState } from "../components/link";
 import { PageTitle } from "../components/page_title";
@@ -11,7 +11,7 @@ import { download } from "../host/download";
 import type { Finding, Overview, Verdict } from "../model/api";
 import { findingsCsv } from "../model/csv";
 import { tellingStep } from "../model/finding";
-import { baseName, count, plural, prose, stepRange } from "../model/format";
+import { listed, place, plural, prose, stepRange } from "../model/format";
 
 /** The first look: how the run is doing, what is wrong, why, and how to mend it, without a click. */
 export function OverviewView({ runs, verdicts }: RunsProps) {
@@ -25,7 +25,7 @@ export function OverviewView({ runs, verdicts }: RunsProps) {
     <>
       <Banner verdict={value.verdict} worst={worst} />
       <Remarks overview={value} />
-      {worst ? <MainFinding finding={worst} /> : <AllWell overview={value} />}
+      {worst ? <MainFinding finding={worst} /> : <AllWell />}
       {others.length > 0 && <OtherFindings findings={others} />}
       {runs.length > 1 && <RunList runs={runs} verdicts={verdicts} />}
       <Facts overview={value} />
@@ -85,7 +85,7 @@ function Remarks({ overview }: { overview: Overview }) {
               {overview.sessions.map((s, i) => (
                 <option key={s.id} value={s.id}>
                   part {i + 1}
-                  {s.worker && ` (worker ${s.worker})`}, {plural(s.records, "record")}
+                  {s.worker && ` (worker ${s.worker})`}, {plural(s.records, "measured step")}
                 </option>
               ))}
             </select>
@@ -114,13 +114,14 @@ function Problems({ problems }: { problems: string[] }) {
   );
 }
 
-function AllWell({ overview }: { overview: Overview }) {
+function AllWell() {
   return (
     <section class="card all-well">
       <h2>Nothing to report</h2>
       <p>
-        {plural(overview.slots, "tensor")} in {plural(overview.session.records, "recorded step")} stayed
-        within what {overview.formats.join(", ")} can hold.
+        No harmful NaN or ∞, nothing lost that counts, no headroom running out. See{" "}
+        <Link to={{ view: "map" }}>how close each tensor came to its limits</Link>, or{" "}
+        <Link to={{ view: "layers" }}>how a smaller format would do</Link>.
       </p>
     </section>
   );
@@ -130,10 +131,10 @@ function AllWell({ overview }: { overview: Overview }) {
 function MainFinding({ finding }: { finding: Finding }) {
   return (
     <article class={`card finding finding-${finding.severity}`} aria-labelledby="main-finding">
-      <header class="finding-head">
+      <header class="head">
         <h2 id="main-finding">{finding.title}</h2>
-        <CertaintyTag certainty={finding.certainty} />
-        <span class="finding-tools">
+        <span class="tools">
+          <CertaintyTag certainty={finding.certainty} />
           <CopyMarkdown finding={finding} />
         </span>
       </header>
@@ -154,16 +155,14 @@ function FindingBody({ finding }: { finding: Finding }) {
           {finding.op.layer && <> in layer {finding.op.layer}</>}
           <br />
           <span class="muted">
-            {stepRange(finding.first_step, finding.last_step)}, in {plural(finding.count, "record")}
+            {finding.count > 1
+              ? `${stepRange(finding.first_step, finding.last_step)}, in ${plural(finding.count, "measured step")}`
+              : `at ${stepRange(finding.first_step, finding.last_step)}`}
           </span>
         </p>
+        <Foreseen finding={finding} />
       </section>
-      {finding.why.length > 0 && (
-        <section>
-          <h3>Why</h3>
-          <Chain hops={finding.why} />
-        </section>
-      )}
+      <Chain finding={finding} />
       <section>
         <h3>Fix</h3>
         <FixAdvice fix={finding.fix} />
@@ -185,13 +184,13 @@ function OtherFindings({ findings }: { findings: Finding[] }) {
                 <span class="finding-title">{finding.title}</span>
                 <span class="finding-where">
                   <b class="op-type">{finding.op.op_type}</b>
-                  {finding.op.source && ` ${baseName(finding.op.source.file)}:${finding.op.source.line}`}
+                  {finding.op.source && ` ${place(finding.op.source)}`}
                 </span>
                 <span class="finding-when">{stepRange(finding.first_step, finding.last_step)}</span>
               </summary>
               <p class="finding-summary">{prose(`${finding.summary} ${finding.forecast}`)}</p>
               <FindingBody finding={finding} />
-              <p class="finding-tools">
+              <p class="tools">
                 <Link class="button" to={opState(finding.op, tellingStep(finding))}>
                   Show the evidence
                 </Link>
@@ -212,12 +211,11 @@ function Facts({ overview }: { overview: Overview }) {
   return (
     <footer class="facts">
       <p class="muted">
-        {plural(session.records, "recorded step")} ({session.first_step}–{session.last_step}),{" "}
-        {count(overview.slots)} tensors in {plural(overview.groups, "group")}, computed in{" "}
-        {overview.formats.join(", ")}.
+        {plural(session.records, "measured step")} ({session.first_step}–{session.last_step}) of{" "}
+        {plural(overview.slots, "tensor")}, computed in {listed(overview.formats)}.
       </p>
       {overview.findings.length > 0 && (
-        <p class="finding-tools">
+        <p class="tools">
           <button
             type="button"
             class="button"
