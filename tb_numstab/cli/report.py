@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     names = printable(", ".join(r.name for r in runs)) if len(runs) <= 3 else f"{len(runs)} runs"
     try:
         with reading.ProgressLine("Writing") as progress:
-            text = build_report(runs, f"Numerical health: {names}", lambda _, *done: progress("pages", *done))
+            text = build_report(runs, f"Numerical health: {names}", lambda _, *done: progress("", *done))
     except BundleMissingError as error:
         raise CliError(str(error)) from error
     if options.output == "-":
