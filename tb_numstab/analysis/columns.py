@@ -77,6 +77,11 @@ class Columns:
         return np.maximum(np.abs(self.min), np.abs(self.max))
 
     @property
+    def rms(self) -> Floats:
+        """Root mean square of the finite elements."""
+        return np.asarray(np.sqrt(self.sum_sq / self.finite), np.float64)
+
+    @property
     def spread(self) -> Floats:
         """Largest minus smallest finite element."""
         with np.errstate(over="ignore"):

@@ -35,6 +35,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "sqrt": ("Sqrt",),
     "rsqrt": ("Rsqrt",),
     "sqrt-grad": ("SqrtGrad", "RsqrtGrad"),
+    "saturating-grad": ("SigmoidGrad", "TanhGrad"),
     "reciprocal-grad": ("ReciprocalGrad", "InvGrad"),
     "pow": ("Pow",),
     "square": ("Square", "SquaredDifference"),
@@ -150,6 +151,7 @@ _BINARY = frozenset(
         "pow",
         "sqrt-grad",
         "reciprocal-grad",
+        "saturating-grad",
         "cross-entropy",
         "update",
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tb_numstab.analysis.columns import Columns, Floats
+from tb_numstab.analysis.course import Course
 from tb_numstab.analysis.graph import OpGraph
 from tb_numstab.analysis.headroom import grown
 from tb_numstab.schema.columns import Row
@@ -24,11 +25,13 @@ class Memory:
         not lost (see LOST); NaN while all were.
       value_exp: float64 [N], exponent of each updated variable's largest element after its last update.
       masked: float64 [N], share of -Inf among the logits of a Softmax in the last record.
+      course: loss, gradient norm and loss scale of all records, the present one included.
     """
 
     moved_exp: Floats = field(default_factory=lambda: np.empty(0))
     value_exp: Floats = field(default_factory=lambda: np.empty(0))
     masked: Floats = field(default_factory=lambda: np.empty(0))
+    course: Course = field(default_factory=Course)
 
     def reserve(self, size: int) -> None:
         """Makes room for a grown op table."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import string
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import SimpleNamespace
 
 from tb_numstab.analysis.columns import Columns, Floats, OneRow
 from tb_numstab.analysis.graph import Mask, OpGraph, Slots
@@ -90,8 +92,16 @@ class Ops:
         """Bool [n]: whose second operand is in ``mask``, bool [N]."""
         return mask[self.y_slots] & (self.y_slots >= 0)
 
-    def explain(self, template: str, index: int) -> tuple[str, dict[str, float]]:
-        """A rule's sentence about the slot at ``index``, and the finite numbers in it, by name."""
+    def explain(
+        self, template: str, index: int, figures: Mapping[str, float] | None = None
+    ) -> tuple[str, dict[str, float]]:
+        """A rule's sentence about the slot at ``index``, and the finite numbers in it, by name.
+
+        Args:
+          template: see Rule.explain.
+          index: which of the slots.
+          figures: further numbers, for ``n``.
+        """
         site = self.graph.sites[self.slots[index]]
         names = {
             "op": site.op_type,
@@ -100,6 +110,7 @@ class Ops:
             "x": self._row(self.x_slots[index]),
             "y": self._row(self.y_slots[index]),
             "out": self._row(self.out_slots[index]),
+            "n": SimpleNamespace(**(figures or {})),
         }
         formatter = string.Formatter()
         text = formatter.vformat(template, (), names)

@@ -8,6 +8,7 @@ from enum import Enum
 
 import numpy as np
 
+from tb_numstab.analysis.anatomy import Anatomy
 from tb_numstab.analysis.graph import Mask, OpGraph, Slots
 from tb_numstab.analysis.keep import Keep, keep_wide
 from tb_numstab.analysis.spread import Distribution, Spread
@@ -157,18 +158,8 @@ def _formats(graph: OpGraph, chosen: Mask) -> list[tuple[str, int]]:
 
 
 def _scale_in_use(graph: OpGraph, spread: Spread) -> float:
-    """The loss scale is a variable of Keras' LossScaleOptimizer."""
-    scales = [
-        spread.largest[slot]
-        for slot in np.flatnonzero(graph.scalar & graph.role(Role.VARIABLE))
-        if is_loss_scale(graph.sites[slot].variable)
-    ]
-    return float(np.nanmax(scales)) if scales and np.isfinite(scales).any() else np.nan
-
-
-def is_loss_scale(variable: str) -> bool:
-    """Whether a variable is the loss scale of Keras 3 or Keras 2."""
-    return variable.rpartition("/")[2].partition(":")[0] in ("dynamic_scale", "current_loss_scale", "loss_scale")
+    scales = spread.largest[Anatomy(graph).loss_scales]
+    return float(np.nanmax(scales)) if np.isfinite(scales).any() else np.nan
 
 
 def _advice(graph: OpGraph, spread: Spread, fmt: FloatFormat, in_use: bool, lost: float) -> Advice:

@@ -52,6 +52,7 @@ class Standing:
     def feed(self, graph: OpGraph, table: Row, step: int) -> None:
         """Takes in one record."""
         self._memory.reserve(graph.size)
+        self._memory.course.feed(graph, table)
         views: dict[tuple[str, ...], Ops] = {}
         for rule in STANDING:
             if rule.families not in views:
@@ -97,7 +98,8 @@ class Standing:
                     yield int(index), ahead
 
     def _note(self, rule: Rule, ops: Ops, index: int, step: int, ahead: str) -> None:
-        text, numbers = ops.explain(rule.explain, index)
+        figures = None if rule.figures is None else rule.figures(ops, index)
+        text, numbers = ops.explain(rule.explain, index, figures)
         key = (rule.id, int(ops.slots[index]))
         seen = self._seen.get(key)
         if seen is None:

@@ -48,7 +48,7 @@ class Rule:
       when: Ops of those families -> bool [n].
       precondition: ``when`` in words.
       explain: one sentence with numbers; a format string over ``op``, ``x``, ``y``, ``out``, ``f`` (the
-        result's limits) and ``site``.
+        result's limits), ``site`` and ``n`` (what ``figures`` gives).
       fix: what to change.
       source: where the rule comes from.
       stage: when it is asked.
@@ -57,6 +57,7 @@ class Rule:
       patience: consecutive records in which ``when`` must hold; two are enough when they lie far apart.
       once: one finding per session, about the op that shows it first; else one per source line.
       trend: of a Stage.TREND rule.
+      figures: of a standing rule, the numbers of ``n`` for the slot at an index of Ops.
     """
 
     id: str
@@ -74,3 +75,4 @@ class Rule:
     patience: int = 1
     once: bool = False
     trend: Trend | None = None
+    figures: Callable[[Ops, int], dict[str, float]] | None = field(default=None, repr=False)

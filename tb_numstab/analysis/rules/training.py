@@ -1,15 +1,22 @@
-"""How the training goes, as information: nothing here is a numerical fault by itself."""
+"""How a network is built and what its layers do: nothing here is a numerical fault by itself."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from tb_numstab.analysis.finding import Fix, Severity
+from tb_numstab.analysis.columns import Columns, Floats
+from tb_numstab.analysis.finding import Certainty, Fix, Severity
 from tb_numstab.analysis.graph import Mask
 from tb_numstab.analysis.guards import Guards
 from tb_numstab.analysis.ops import Ops
 from tb_numstab.analysis.rules.rule import Rule, Stage
 from tb_numstab.schema.ops import Role
+
+DRIFT = 10
+"""Bits that activations may grow or shrink from the first layer to the last."""
+
+SATURATED = 2.0**-7
+"""Root mean square of the gradient behind a sigmoid or tanh over that before it, where nearly all is flat."""
 
 
 def _is_relu(g: Guards, slot: int) -> bool:
@@ -20,6 +27,61 @@ def _is_relu(g: Guards, slot: int) -> bool:
 def _dead(o: Ops) -> Mask:
     """No unit of a ReLU layer is active for any example: no gradient passes."""
     return np.asarray(o.among(o.graph.guards.chosen(_is_relu, o.slots)) & (o.out.size > 1) & (o.out.zero == o.out.size))
+
+
+def _passed(o: Ops) -> Floats:
+    """Share of the gradient's size that passes a sigmoid or tanh."""
+    return np.asarray(o.out.rms / o.y.rms, np.float64)
+
+
+def _saturated(o: Ops) -> Mask:
+    """Nearly no gradient passes an activation between two layers. At the end of a network that is convergence."""
+    hidden = o.memory.course.anatomy(o.graph).hidden
+    return np.asarray(o.x_among(hidden) & (_passed(o) < SATURATED))
+
+
+def _drift(o: Ops) -> Floats:
+    """Bits that activations grow by, layer by layer."""
+    products, inputs, _ = o.memory.course.anatomy(o.graph).layers
+    return np.diff(np.log2(np.append(Columns.of(o.table, inputs[:1]).rms, Columns.of(o.table, products).rms)))
+
+
+def _drifting(o: Ops) -> Mask:
+    """The layer that does most to make activations grow, or shrink, through the whole network at the first step."""
+    found = np.zeros(len(o.slots), bool)
+    products = o.memory.course.anatomy(o.graph).layers[0]
+    if o.memory.course.records > 1 or len(products) < 3:
+        return found
+    bits = _drift(o)
+    total = bits.sum()
+    # A layer that starts at 0 on purpose gives no finite total.
+    if np.isfinite(total) and abs(total) >= DRIFT and np.mean(np.sign(bits) == np.sign(total)) >= 0.75:
+        found[products[np.argmax(bits * np.sign(total))]] = True  # o looks at all slots
+    return found
+
+
+def _drift_figures(o: Ops, index: int) -> dict[str, float]:
+    bits = _drift(o)
+    own = bits[o.memory.course.anatomy(o.graph).layers[0] == o.slots[index]]
+    return {"layers": float(len(bits)), "total": float(bits.sum()), "own": float(own[0])}
+
+
+def _symmetric(o: Ops) -> Mask:
+    """Two layers in a row whose kernels start with the same number everywhere: their units never differ."""
+    found = np.zeros(len(o.slots), bool)
+    kernels = o.memory.course.anatomy(o.graph).layers[2]
+    rows = Columns.of(o.table, kernels)
+    equal = (rows.min == rows.max) & (rows.size > 1)
+    if o.memory.course.records == 1:
+        found[kernels[:-1][equal[:-1] & equal[1:]]] = True  # o looks at all slots
+    return found
+
+
+def _below_epsilon(o: Ops) -> Mask:
+    """A variance + epsilon under a root, every variance below epsilon."""
+    rooted = o.graph.as_mask(o.graph.x[o.graph.members("rsqrt", "sqrt")])
+    guarded = o.y_among(o.graph.role(Role.CONSTANT)) & (o.y.size == 1) & o.among(rooted & o.graph.role(Role.FORWARD))
+    return np.asarray(guarded & (o.x.min >= 0) & (o.x.max > 0) & (o.x.max < o.y.min))
 
 
 RULES = (
@@ -40,5 +102,85 @@ RULES = (
         stage=Stage.STANDING,
         severity=Severity.INFO,
         patience=3,
+    ),
+    Rule(
+        id="activation-saturated",
+        title="A sigmoid or tanh is saturated",
+        families=("saturating-grad",),
+        when=_saturated,
+        precondition="over 5 records the gradient behind a sigmoid or tanh is below 2^-7 of that before it (root mean "
+        "squares), and another layer with a kernel follows",
+        explain="{op} lets 2^{n.bits:.0f} of the gradient through ({out.size:,.0f} elements): nearly every argument is "
+        "where the function is flat. Results lie between {x.min:.3g} and {x.max:.3g}.",
+        figures=lambda o, i: {"bits": float(np.log2(_passed(o)[i]))},
+        fix=Fix(
+            "Normalise what goes into it, start with smaller weights, or use another activation.",
+            'keras.layers.Dense(64, activation="tanh")(x)',
+            'keras.layers.Activation("tanh")(keras.layers.LayerNormalization()(keras.layers.Dense(64)(x)))',
+        ),
+        source="SageMaker Debugger TanhSaturation; Glorot and Bengio 2010",
+        stage=Stage.STANDING,
+        severity=Severity.INFO,
+        certainty=Certainty.POSSIBLE,
+        patience=5,
+    ),
+    Rule(
+        id="activations-drift",
+        title="Activations grow or shrink from layer to layer",
+        families=(),
+        when=_drifting,
+        precondition="at the first step the root mean square of the activations changes by a factor of 2^10 or more "
+        "through three or more layers with kernels, three quarters of them in the same direction",
+        explain="Through {n.layers:.0f} layers the activations change by 2^{n.total:.0f} at the first step; {op} "
+        "changes them by 2^{n.own:.1f}.",
+        figures=_drift_figures,
+        fix=Fix(
+            "Initialise by the number of inputs (Glorot, He), or normalise between layers.",
+            'keras.layers.Dense(256, "relu", kernel_initializer=keras.initializers.RandomNormal(stddev=1.0))',
+            'keras.layers.Dense(256, "relu", kernel_initializer="he_normal")',
+        ),
+        source="Glorot and Bengio 2010; He et al. 2015; SageMaker Debugger PoorWeightInitialization",
+        stage=Stage.STANDING,
+        severity=Severity.WARNING,
+        certainty=Certainty.EVENT,
+        once=True,
+    ),
+    Rule(
+        id="kernels-symmetric",
+        title="Kernels start with the same number everywhere",
+        families=(),
+        when=_symmetric,
+        precondition="at the first step two layers in a row have kernels whose elements are all equal",
+        explain="All {out.size:,.0f} elements of {site.variable} start at {out.max:.3g}, and so does the next kernel: "
+        "the units of this layer get the same gradient, and stay copies of each other.",
+        fix=Fix(
+            "Start kernels at random numbers; biases may start at 0.",
+            'keras.layers.Dense(64, "relu", kernel_initializer="zeros")',
+            'keras.layers.Dense(64, "relu", kernel_initializer="glorot_uniform")',
+        ),
+        source="Goodfellow et al. 2016, 8.4 (breaking symmetry)",
+        stage=Stage.STANDING,
+        severity=Severity.WARNING,
+        once=True,
+    ),
+    Rule(
+        id="variance-below-epsilon",
+        title="Every variance is below the epsilon of its normalisation",
+        families=("add",),
+        when=_below_epsilon,
+        precondition="over 5 records, in the variance + epsilon of a square root, every variance is above 0 somewhere "
+        "and below epsilon everywhere",
+        explain="{op} adds an epsilon of {y.max:.3g} to variances of at most {x.max:.3g}: what is normalised keeps a "
+        "scale far below 1.",
+        fix=Fix(
+            "Scale the inputs up, or lower epsilon (not below 1e-7 in float16).",
+            "keras.layers.LayerNormalization(epsilon=1e-3)",
+            "keras.layers.LayerNormalization(epsilon=1e-6)",
+        ),
+        source="keras-team/keras#22586",
+        stage=Stage.STANDING,
+        severity=Severity.INFO,
+        certainty=Certainty.PROVEN,
+        patience=5,
     ),
 )

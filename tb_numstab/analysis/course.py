@@ -1,0 +1,105 @@
+"""The course of a training: loss, gradient norm and loss scale, record by record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tb_numstab.analysis.anatomy import Anatomy
+from tb_numstab.analysis.columns import Columns, Floats
+from tb_numstab.analysis.graph import OpGraph
+from tb_numstab.schema.columns import Row
+
+EDGE = 5
+"""Records at the start and at the end whose median loss is compared."""
+
+STILL = 50
+"""Records without progress before a loss is said to stand still."""
+
+FLAT = 1e-3
+"""Relative change of the loss over a session that counts as none."""
+
+SETTLED = 20
+"""Records after which a usual gradient norm is known."""
+
+SPIKE = 10.0
+"""Times the median from which a gradient norm is a spike, if it is also twice the largest that was none."""
+
+
+class Course:
+    """Scalars of the whole step over a session.
+
+    Attributes:
+      records: how many went in.
+      loss, norm, scale: one value for each record, NaN where it has none. ``norm`` is the Euclidean norm
+        of all gradients together, from samples where these are large.
+      spikes: records whose norm was a spike.
+    """
+
+    def __init__(self) -> None:
+        self.records = 0
+        self.loss: list[float] = []
+        self.norm: list[float] = []
+        self.scale: list[float] = []
+        self.spikes = 0
+        self.spiking = False
+        self._usual: list[float] = []
+        self._anatomy: Anatomy | None = None
+
+    def anatomy(self, graph: OpGraph) -> Anatomy:
+        """The parts of the step."""
+        if self._anatomy is None or self._anatomy.graph is not graph:
+            self._anatomy = Anatomy(graph)
+        return self._anatomy
+
+    def feed(self, graph: OpGraph, table: Row) -> None:
+        """Takes in one record, before the rules judge it."""
+        parts = self.anatomy(graph)
+        self.records += 1
+        self.loss.append(_last(Columns.of(table, np.array([parts.loss])).max) if parts.loss >= 0 else np.nan)
+        self.scale.append(_last(Columns.of(table, parts.loss_scales).max))
+        rows = Columns.of(table, parts.gradients)
+        finite = len(parts.gradients) > 0 and bool((rows.finite == rows.size).all())
+        self.norm.append(float(np.sqrt(rows.sum_sq.sum())) if finite else np.nan)
+        self._judge(self.norm[-1])
+
+    def _judge(self, norm: float) -> None:
+        """Whether the norm is out of all proportion to those before."""
+        known = len(self._usual) >= SETTLED
+        self.spiking = known and norm > SPIKE * float(np.median(self._usual)) and norm > 2 * max(self._usual)
+        self.spikes += self.spiking
+        if not self.spiking and np.isfinite(norm) and norm > 0:
+            self._usual.append(norm)
+
+    @property
+    def usual_norm(self) -> float:
+        """The median gradient norm, spikes left out; NaN until it is known."""
+        return float(np.median(self._usual)) if len(self._usual) >= SETTLED else np.nan
+
+    def norm_quantile(self, share: float) -> float:
+        """The norm that a share of the usual gradients does not exceed."""
+        return float(np.quantile(self._usual, share)) if self._usual else np.nan
+
+    @property
+    def last_loss(self) -> float:
+        """Median loss of the last EDGE records."""
+        return float(np.median(self.loss[-EDGE:]))
+
+    @property
+    def improved(self) -> bool:
+        """Whether the loss is below its first value, or cannot be told to be not."""
+        return self.records < 4 * EDGE or not self.last_loss >= self.loss[0]
+
+    @property
+    def stands(self) -> bool:
+        """Whether the loss has moved by less than it differs from batch to batch, and its thousandth."""
+        if self.records < STILL:
+            return False
+        noise = float(np.median(np.abs(np.diff(self.loss))))
+        moved = abs(self.last_loss - float(np.median(self.loss[:EDGE])))
+        return moved <= max(noise, FLAT * abs(self.last_loss))
+
+
+def _last(values: Floats | Sequence[float]) -> float:
+    return float(values[-1]) if len(values) else np.nan

@@ -1,0 +1,212 @@
+"""Whether the optimizer's steps have the right size: learning rate, gradient norm, loss scale, epsilon."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tb_numstab.analysis.columns import Columns, Floats
+from tb_numstab.analysis.finding import Certainty, Fix, Severity
+from tb_numstab.analysis.graph import Mask
+from tb_numstab.analysis.ops import Ops
+from tb_numstab.analysis.rules.rule import Rule, Stage
+from tb_numstab.schema.ops import Role
+
+LARGE = 0.1
+"""Root mean square of update over variable, from which steps are too large (MindInsight, TensorFlow practice)."""
+
+SMALL = 2.0**-17
+"""The same, below which steps are too small where nothing else improves the loss (MindInsight: 1e-4; more is
+common in fine-tuning, where it does)."""
+
+SEARCH = 16
+"""Records in which a loss scale that starts too large is found: Keras starts at 2^15 and halves."""
+
+PERSISTENT = 10
+"""Records on end that make the size of steps more than a start."""
+
+
+def _ratio(o: Ops) -> Floats:
+    """Root mean square of the change over that of the variable it leaves."""
+    return np.asarray(o.y.rms / o.out.rms, np.float64)
+
+
+def _trained_matrix(o: Ops) -> Mask:
+    return o.among(o.graph.trainable & o.graph.matrix)
+
+
+def _too_large(o: Ops) -> Mask:
+    """Weights change by a tenth in every step, and the loss is not below where it began."""
+    return np.asarray(_trained_matrix(o) & (_ratio(o) > LARGE) & (not o.memory.course.improved))
+
+
+def _too_small(o: Ops) -> Mask:
+    """No weight moves, though gradients are not small against the weights, and the loss stands."""
+    course, trained = o.memory.course, _trained_matrix(o)
+    if not course.stands or not trained.any() or not np.nanmax(_ratio(o)[trained], initial=0) < SMALL:
+        return np.zeros(len(o.slots), bool)
+    weights = np.sqrt(np.nansum(o.out.sum_sq[trained]))
+    return np.asarray(trained & (course.norm[-1] > 2.0**-10 * weights))
+
+
+def _spiking(o: Ops) -> Mask:
+    """The largest gradient of a step whose norm is out of proportion, the second time it happens."""
+    found, course = np.zeros(len(o.slots), bool), o.memory.course
+    gradients = course.anatomy(o.graph).gradients
+    if course.spiking and course.spikes > 1 and not course.anatomy(o.graph).clipped:
+        found[gradients[np.nanargmax(Columns.of(o.table, gradients).sum_sq)]] = True  # o looks at all slots
+    return found
+
+
+def _norm_figures(o: Ops, index: int) -> dict[str, float]:
+    course = o.memory.course
+    return {"norm": course.norm[-1], "usual": course.usual_norm, "clipnorm": course.norm_quantile(0.9)}
+
+
+def _scale_below_one(o: Ops) -> Mask:
+    """A loss scale that shrinks gradients."""
+    scale = o.among(o.graph.as_mask(o.memory.course.anatomy(o.graph).loss_scales))
+    return np.asarray(scale & (o.out.max < 1))
+
+
+def _scale_falling(o: Ops) -> Mask:
+    """A loss scale that only fell, 1024-fold in a few records: the search for one takes less."""
+    recent = np.log2(o.memory.course.scale[-SEARCH:])
+    falls = np.diff(recent)
+    falling = (falls <= 0).all() and np.count_nonzero(falls) >= 5 and recent[0] - recent[-1] >= 10
+    return o.among(o.graph.as_mask(o.memory.course.anatomy(o.graph).loss_scales)) & falling
+
+
+def _epsilon_rules(o: Ops) -> Mask:
+    """Most of the optimizer's sqrt(v) + epsilon have every sqrt(v) below epsilon.
+
+    A few do in healthy networks: the bias of an attention's keys has no gradient but rounding.
+    """
+    root = o.x_among(o.graph.mask("sqrt")) & o.y_among(o.graph.role(Role.CONSTANT))
+    root &= o.among(o.graph.role(Role.OPTIMIZER)) & (o.x.max > 0)
+    below = root & (o.x.max < o.y.min)
+    return np.asarray(below & (2 * np.count_nonzero(below) > np.count_nonzero(root)))
+
+
+_SCALE_FIX = Fix(
+    "Look for the op whose gradient overflows even so; or use bfloat16, which needs no loss scale.",
+    'keras.mixed_precision.set_global_policy("mixed_float16")',
+    'keras.mixed_precision.set_global_policy("mixed_bfloat16")',
+)
+
+RULES = (
+    Rule(
+        id="learning-rate-high",
+        title="Weights change by more than a tenth in every step, and the loss does not fall",
+        families=("update",),
+        when=_too_large,
+        precondition="over 10 records the root mean square of a trained matrix's update is above a tenth of the "
+        "matrix's own, and the median loss of the last 5 records is not below the first loss",
+        explain="{op} changes {site.variable} by 2^{n.bits:.0f} of its size in every step; the loss began at "
+        "{n.first:.4g}, and is {n.last:.4g}.",
+        figures=lambda o, i: {
+            "bits": float(np.log2(_ratio(o)[i])),
+            "first": o.memory.course.loss[0],
+            "last": o.memory.course.last_loss,
+        },
+        fix=Fix("Lower the learning rate.", "keras.optimizers.Adam(1e-1)", "keras.optimizers.Adam(1e-3)"),
+        source="MindInsight: log10 of update over weight above -1; AUTOTRAINER (ICSE 2021)",
+        stage=Stage.STANDING,
+        severity=Severity.INFO,
+        certainty=Certainty.POSSIBLE,
+        patience=PERSISTENT,
+        once=True,
+    ),
+    Rule(
+        id="learning-rate-low",
+        title="Steps are so small that nothing changes",
+        families=("update",),
+        when=_too_small,
+        precondition="the updates of all trained matrices are below 2^-17 of them, the gradient is not small against "
+        "them, and over at least 50 records the loss has moved by less than it differs from batch to batch",
+        explain="{op} changes {site.variable} by 2^{n.bits:.0f} of its size in a step, and no matrix changes more; "
+        "the loss stays at {n.last:.4g}, although the gradient is there (norm {n.norm:.3g}).",
+        figures=lambda o, i: {
+            "bits": float(np.log2(_ratio(o)[i])),
+            "last": o.memory.course.last_loss,
+            "norm": o.memory.course.norm[-1],
+        },
+        fix=Fix("Raise the learning rate.", "keras.optimizers.SGD(1e-7)", "keras.optimizers.SGD(1e-2)"),
+        source="MindInsight: log10 of update over weight below -4; SageMaker Debugger",
+        stage=Stage.STANDING,
+        severity=Severity.INFO,
+        certainty=Certainty.POSSIBLE,
+        patience=PERSISTENT,
+        once=True,
+    ),
+    Rule(
+        id="gradient-spikes",
+        title="Gradients jump, and nothing clips them",
+        families=(),
+        when=_spiking,
+        precondition="the norm of all gradients is 10 times its median over at least 20 records and twice its largest "
+        "so far, the second time, and the optimizer has no clip",
+        explain="{op} is the largest part of a gradient of norm {n.norm:.3g}, where {n.usual:.3g} is usual; clipping "
+        "to a norm of {n.clipnorm:.2g} would leave nine steps of ten as they are.",
+        figures=_norm_figures,
+        fix=Fix(
+            "Clip the gradients to the norm named here.",
+            "keras.optimizers.Adam(1e-3)",
+            "keras.optimizers.Adam(1e-3, global_clipnorm=...)",
+        ),
+        source="Pascanu et al. 2013 (clip to a multiple of the usual norm); AUTOTRAINER (ICSE 2021)",
+        stage=Stage.STANDING,
+        severity=Severity.INFO,
+        certainty=Certainty.POSSIBLE,
+        once=True,
+    ),
+    Rule(
+        id="loss-scale-below-one",
+        title="The loss scale has fallen below 1",
+        families=(),
+        when=_scale_below_one,
+        precondition="the variable that holds the loss scale is below 1",
+        explain="{site.variable} is {out.max:.3g}: gradients overflowed at every larger scale, and now they are made "
+        "smaller, which is what a loss scale is there to prevent.",
+        fix=_SCALE_FIX,
+        source="Keras LossScaleOptimizer; Micikevicius et al. 2018",
+        stage=Stage.STANDING,
+        severity=Severity.WARNING,
+        patience=3,
+        once=True,
+    ),
+    Rule(
+        id="loss-scale-falling",
+        title="The loss scale keeps falling",
+        families=(),
+        when=_scale_falling,
+        precondition="within 16 records the loss scale fell 1024-fold, in at least 5 of them, and never rose",
+        explain="{site.variable} is {out.max:.3g} and keeps falling: every fall is a step thrown away because its "
+        "gradient overflowed.",
+        fix=_SCALE_FIX,
+        source="Keras LossScaleOptimizer: a scale in balance falls about once in 2000 steps",
+        stage=Stage.STANDING,
+        severity=Severity.WARNING,
+        once=True,
+    ),
+    Rule(
+        id="optimizer-epsilon-rules",
+        title="The optimizer's epsilon is larger than the gradients",
+        families=("add",),
+        when=_epsilon_rules,
+        precondition="over 5 records, for most variables, every sqrt(v) in the sqrt(v) + epsilon of an optimizer is "
+        "below epsilon, and above 0 somewhere",
+        explain="{op} adds an epsilon of {y.max:.3g} to root mean squares of gradients of at most {x.max:.3g}: steps "
+        "are no longer scaled by the gradient's size, and shrink with it.",
+        fix=Fix(
+            "Lower epsilon, or scale the loss up.",
+            "keras.optimizers.Adam(1e-3, epsilon=1e-3)",
+            "keras.optimizers.Adam(1e-3, epsilon=1e-8)",
+        ),
+        source="Wortsman et al. 2023 (small-scale proxies): RMS of the gradient near epsilon stops training",
+        stage=Stage.STANDING,
+        severity=Severity.INFO,
+        certainty=Certainty.PROVEN,
+        patience=5,
+        once=True,
+    ),
+)

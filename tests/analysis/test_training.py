@@ -1,0 +1,88 @@
+"""What is said about how a real training is set up, and what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+import pytest
+
+from tb_numstab.analysis.finding import Finding, Severity
+from tb_numstab.analysis.rules import learning, training
+from tests.analysis.trainings import dense, normal, normalised, outliers, steep, train
+
+Findings = dict[str, Finding]
+SGD, ADAM = keras.optimizers.SGD, keras.optimizers.Adam
+
+
+def overflowing(initial_scale: float) -> Findings:
+    """Every step's gradients overflow in float16."""
+    scaled = keras.optimizers.LossScaleOptimizer(SGD(0.01), initial_scale=initial_scale)
+    return train(dense(8), scaled, steep, policy="mixed_float16", steps=14)
+
+
+def in_balance() -> Findings:
+    """The first loss scales are too large, then one is found."""
+    scaled = keras.optimizers.LossScaleOptimizer(SGD(0.01), initial_scale=2.0**20)
+    return train(dense(8), scaled, policy="mixed_float16")
+
+
+# rule -> (a training it must speak about, one like it where nothing is wrong)
+PAIRS: dict[str, tuple[Callable[[], Findings], Callable[[], Findings]]] = {
+    "activation-saturated": (
+        lambda: train(dense(16, 16, activation="tanh", kernels=normal(60.0))),
+        lambda: train(dense(16, 16, activation="tanh", kernels=normal(0.3))),
+    ),
+    "activations-drift": (
+        lambda: train(dense(64, 64, 64, kernels=normal(2.0), last=normal(2.0)), SGD(1e-12), steps=2),
+        lambda: train(dense(64, 64, 64), steps=2),
+    ),
+    "kernels-symmetric": (
+        lambda: train(dense(8, kernels="ones", last="ones"), steps=2),
+        lambda: train(dense(8, last="zeros"), steps=2),
+    ),
+    "variance-below-epsilon": (
+        lambda: train(normalised(1e-3), scale=lambda step: 1e-3),
+        lambda: train(normalised(1e-3)),
+    ),
+    "learning-rate-high": (
+        lambda: train(dense(16, activation="tanh"), ADAM(2.0), steps=40),
+        lambda: train(dense(16, activation="tanh"), ADAM(0.02), steps=40),
+    ),
+    "learning-rate-low": (
+        lambda: train(dense(16), SGD(1e-7), steps=70),
+        lambda: train(dense(16), SGD(1e-2), steps=70),
+    ),
+    "gradient-spikes": (
+        lambda: train(dense(16), SGD(1e-6), steps=30, scale=outliers),
+        lambda: train(dense(16), SGD(1e-6, global_clipnorm=1.0), steps=30, scale=outliers),
+    ),
+    "loss-scale-below-one": (lambda: overflowing(16.0), in_balance),
+    "loss-scale-falling": (lambda: overflowing(2.0**15), in_balance),
+    "optimizer-epsilon-rules": (
+        lambda: train(dense(16), ADAM(0.01, epsilon=10.0)),
+        lambda: train(dense(16), ADAM(0.01)),
+    ),
+}
+
+
+@pytest.mark.parametrize("rule", PAIRS)
+def test_a_rule_speaks_of_a_real_training(rule: str) -> None:
+    finding = PAIRS[rule][0]()[rule]
+    (expected,) = [r for r in (*training.RULES, *learning.RULES) if r.id == rule]
+    assert (finding.severity, finding.certainty) == (expected.severity, expected.certainty)
+    assert finding.site.source is not None and finding.site.source.file.endswith(("trainings.py", "test_training.py"))
+    assert "nan" not in finding.summary
+
+
+@pytest.mark.parametrize("rule", PAIRS)
+def test_nothing_is_said_of_a_healthy_one(rule: str) -> None:
+    found = PAIRS[rule][1]()
+    assert rule not in found
+    assert [f.summary for f in found.values() if f.severity is not Severity.INFO] == []
+
+
+def test_the_suggested_norm_is_that_of_usual_steps() -> None:
+    finding = PAIRS["gradient-spikes"][0]()["gradient-spikes"]
+    numbers = finding.numbers
+    assert numbers["n.usual"] < numbers["n.clipnorm"] < 4 * numbers["n.usual"] < numbers["n.norm"]
