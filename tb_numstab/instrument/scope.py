@@ -146,8 +146,8 @@ class SurveyScope(StepScope):
 
     def _call(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         with self._eager.paused():
-            measured = self._measure(function, args, kwargs)
-            arguments = Arguments(args, kwargs, twin_of(function).iterators)
+            arguments = Arguments(args, kwargs, {})
+            measured = self._measure(function, arguments)
             result = call_for_training(function, iterators.for_training(arguments))
         if measured is not None:
             trace, rows = measured
@@ -156,16 +156,16 @@ class SurveyScope(StepScope):
                 self._guard.rely_on(not (twin_of(function).hidden_state or self._eager.updates_variables))
         return result
 
-    def _measure(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Trace, Rows] | None:
-        """Measures the call on a shadow."""
+    def _measure(self, function: Any, arguments: Arguments) -> tuple[Trace, Rows] | None:
+        """Measures the call on a shadow; notes the iterators that the function captures."""
         name = getattr(function, "_name", "a function")
         try:
             with host_randomness_kept():
-                if function._variable_creation_config is None:
-                    function.get_concrete_function(*args, **kwargs)  # creates its variables, as its first call would
+                if function._variable_creation_config is None:  # creates its variables, as its first call would
+                    function.get_concrete_function(*arguments.args, **arguments.kwargs)
                 twin = twin_of(function)
-                trace = twin.trace(args, kwargs)
-                arguments = Arguments(args, kwargs, twin.iterators)
+                trace = twin.trace(arguments.args, arguments.kwargs)
+                arguments.captured.update(twin.iterators)
                 return trace, twin.run(trace, lambda: iterators.for_measuring(arguments))
         except CannotShadow as reason:
             warn_once(f"{name} is not measured: {reason}. Training goes on unchanged.")
