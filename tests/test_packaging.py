@@ -73,21 +73,31 @@ def with_requirements(distribution: metadata.Distribution) -> Iterator[metadata.
             yield from with_requirements(metadata.distribution(requirement.name))
 
 
-@pytest.fixture(scope="module")
-def installation(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh environment with the wheel and what it declares, linked from this environment: no TensorFlow."""
-    venv = tmp_path_factory.mktemp("venv")
+def install(wheel: Path, venv: Path, *others: str) -> Path:
+    """Makes an environment of the wheel, what it declares, and other distributions, linked from this environment."""
     assert run(sys.executable, "-m", "venv", "--without-pip", venv, cwd=ROOT).returncode == 0
     pip = (sys.executable, "-m", "pip", "--python", venv / "bin" / "python")
     installed = run(*pip, "install", "--no-deps", "--no-index", wheel, cwd=ROOT)
     assert installed.returncode == 0, installed.stderr
     (site,) = venv.glob("lib/python*/site-packages")
     (ours,) = metadata.distributions(name="tb-numstab", path=[str(site)])
-    for distribution in with_requirements(ours):
-        for top in {file.parts[0] for file in distribution.files or ()} - {".."}:
-            if not (site / top).exists():
-                (site / top).symlink_to(str(distribution.locate_file(top)))
+    for wanted in (ours, *map(metadata.distribution, others)):
+        for distribution in with_requirements(wanted):
+            for top in {file.parts[0] for file in distribution.files or ()} - {".."}:
+                if not (site / top).exists():
+                    (site / top).symlink_to(str(distribution.locate_file(top)))
     return venv
+
+
+@pytest.fixture(scope="module")
+def installation(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh environment without TensorFlow."""
+    return install(wheel, tmp_path_factory.mktemp("venv"))
+
+
+def tensorflow_here() -> str:
+    """The distribution that brought TensorFlow into this environment."""
+    return next(name for name in metadata.packages_distributions()["tensorflow"] if name.startswith("tensorflow"))
 
 
 def test_wheel_is_whole(wheel: Path) -> None:
@@ -171,6 +181,14 @@ def test_the_demo_says_that_it_needs_tensorflow(installation: Path, tmp_path: Pa
     said = run(installation / "bin" / "tb-numstab", "demo", cwd=tmp_path)
     assert (said.returncode, said.stdout) == (2, "")
     assert said.stderr.startswith("tb-numstab: the demos need tensorflow")
+
+
+def test_the_demo_of_an_installed_wheel_names_the_line(wheel: Path, tmp_path: Path) -> None:
+    venv = install(wheel, tmp_path / "venv", tensorflow_here(), "scikit-learn")
+    said = run(venv / "bin" / "tb-numstab", "demo", "nan_softmax", "--no-open", cwd=tmp_path)
+    assert said.returncode == 0, said.stderr
+    assert "nan_softmax: BROKEN. Logarithm of zero at step " in said.stdout
+    assert "  Log at numstab_demo/nan_softmax.py:" in said.stdout
 
 
 def test_doctor_without_tensorflow(installation: Path, tmp_path: Path) -> None:
