@@ -17,9 +17,9 @@ from tb_numstab.cli.check_output import FORMATS, Checked, Summary
 from tb_numstab.cli.errors import EXIT_CLEAN, EXIT_FINDINGS, CliError
 from tb_numstab.cli.text import printable
 from tb_numstab.store.event_files import LogFolder
-from tb_numstab.store.run_data import RunData
+from tb_numstab.store.run_data import RunData, Session
 from tb_numstab.views.op_index import OpIndex
-from tb_numstab.views.subject import Subjects
+from tb_numstab.views.subject import Subject, Subjects
 
 NAME = "check"
 HELP = "Judges every run of a log folder; for continuous integration."
@@ -34,6 +34,9 @@ _FAILING = {"error": {Severity.ERROR}, "warning": {Severity.ERROR, Severity.WARN
 
 FOLLOW_SECONDS = 2.0
 """Least pause between two looks at a running training."""
+
+PROGRESS_SECONDS = 0.5
+"""Time between two signs of life."""
 
 _Known = Collection[tuple[str, str]]
 """Findings of the baseline: (rule, op key)."""
@@ -105,15 +108,23 @@ def _check(
     subjects: Subjects,
 ) -> Iterator[Checked]:
     """The current state of each run, without the findings that do not count."""
-    for done, run_data in enumerate(runs):
-        progress(run_data.name, done, len(runs))
+    for run_data in runs:
         # A restarted run is judged by its latest session; workers of one run each have their own.
         latest = {session.worker: session for session in run_data.measured}
         for session in latest.values():
-            subject = subjects.get(run_data, session.id)
+            subject = _judged(run_data, session, progress, subjects)
             selected = [f for f in subject.findings if any(fnmatchcase(f.rule, p) for p in options.select)]
             new = [f for f in selected if _identity(f, subject.ops) not in known]
             yield Checked(subject, new, len(selected) - len(new), len(subject.findings) - len(selected))
+
+
+def _judged(run: RunData, session: Session, progress: reading.ProgressLine, subjects: Subjects) -> Subject:
+    """The session with all of its records judged; tells how far it is while that takes."""
+    while True:
+        subject = subjects.get(run, session.id, PROGRESS_SECONDS)
+        if subject.judged == len(session.steps):
+            return subject
+        progress(run.name, subject.judged, len(session.steps))
 
 
 def _identity(finding: Finding, ops: OpIndex) -> tuple[str, str]:
