@@ -125,7 +125,9 @@ class Engine:
         if worst is None or worst.severity is Severity.INFO:
             return Verdict(Status.HEALTHY, _healthy_text(self._records, len(self._sites)), self._step)
         status = Status.BROKEN if worst.severity is Severity.ERROR else Status.AT_RISK
-        text = f"{worst.title} at step {worst.first_step}, {place(worst.site)}. {worst.summary}"
+        # The summary of what holds for many steps has the numbers of the last of them.
+        when = "at" if worst.first_step == worst.last_step else "since"
+        text = f"{worst.title} {when} step {worst.first_step}, {place(worst.site)}. {worst.summary}"
         return Verdict(status, text, worst.first_step, worst)
 
 

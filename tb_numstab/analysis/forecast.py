@@ -42,7 +42,8 @@ class Forecast:
 
     def text(self, event: str) -> str:
         """The forecast in words: "overflows in about 14 steps (8-25)"."""
-        return f"{event} in about {self.steps:.0f} steps ({self.low:.0f}-{self.high:.0f})"
+        low, high = f"{self.low:.0f}", f"{self.high:.0f}"
+        return f"{event} in about {self.steps:.0f} steps" + (f" ({low}-{high})" if low != high else "")
 
 
 def forecast(steps: Floats, values: Floats, limit: float) -> Forecast | None:

@@ -14,7 +14,7 @@ def test_a_line_meets_its_limit_where_it_says() -> None:
     assert ahead is not None
     assert ahead.slope == pytest.approx(2.0)
     assert ahead.steps == pytest.approx((400 - 300) / 2)
-    assert ahead.text("overflows") == "overflows in about 50 steps (50-50)"
+    assert ahead.text("overflows") == "overflows in about 50 steps"
 
 
 def test_one_outlier_changes_little() -> None:

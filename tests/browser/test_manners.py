@@ -1,18 +1,11 @@
-"""Themes, sizes, keyboard, accessibility, reloading, and what it costs."""
+"""Themes, sizes, keyboard, accessibility, and what it costs."""
 
-import dataclasses
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
 from tests.browser.tab import Tab
-from tests.plugin.tensorboard_process import tensorboard
-from tests.support.runs import make_run
-from tests.support.synthetic import Recorder, scaled_run
 
 AXE = Path(__file__).parents[2] / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
 
@@ -144,81 +137,3 @@ def test_opening_the_tab_is_cheap(tab: Tab) -> None:
     sizes = [r.sizes()["responseBodySize"] for r in own]
     assert len(own) <= 12
     assert sum(sizes) < 150_000
-
-
-@dataclass
-class Training:
-    """A log folder with a training in progress, and the TensorBoard that looks at it every second."""
-
-    live: Recorder
-    address: str
-
-
-@pytest.fixture(scope="module")
-def training(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Training]:
-    folder = tmp_path_factory.mktemp("training")
-    for session, name in (("20250101T000000-first", "nan_softmax_log"), ("20250102T000000-second", "healthy")):
-        with Recorder(folder / "logs" / "restarted", session) as recorder:
-            run = make_run(name, steps=60)
-            recorder.ops(run.sites)
-            for record in run.records:
-                recorder.step(dataclasses.replace(record, session=session))
-    scaled_run(folder / "logs" / "large", slots=3000, records=3)
-    run = make_run("nan_softmax_log")
-    with Recorder(folder / "logs" / "live") as live:
-        live.ops(run.sites)
-        for record in run.records[:30]:
-            live.step(record)
-        live.flush()
-        with tensorboard(folder / "logs", "--reload_interval=1", log=folder / "log.txt") as address:
-            yield Training(live, address)
-
-
-@pytest.fixture
-def training_tab(browser: Browser, training: Training) -> Iterator[Tab]:
-    page = browser.new_page()
-    tab = Tab(page, training.address)
-    yield tab
-    tab.assert_clean()
-    page.close()
-
-
-def test_a_running_training_is_followed(training_tab: Tab, training: Training) -> None:
-    frame = training_tab.open(run="live")
-    heading = frame.get_by_role("heading", level=1)
-    expect(heading).to_have_text("At risk")  # a logarithm of a softmax, which has not met its 0 yet
-    for record in make_run("nan_softmax_log").records[30:]:
-        training.live.step(record)
-    training.live.flush()
-    training_tab.page.wait_for_timeout(2500)
-    training_tab.page.locator(".reload-button").click()
-    expect(heading).to_have_text("Broken at step 57")
-
-
-def test_a_restart_hides_nothing_and_links_name_the_part(training_tab: Tab) -> None:
-    frame = training_tab.open(run="restarted")
-    heading = frame.get_by_role("heading", level=1)
-    expect(heading).to_have_text("Healthy")
-    training_tab.document.evaluate("document.execCommand = () => false")
-    training_tab.document.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
-    frame.get_by_role("button", name="Copy link").click()
-    expect(frame.get_by_role("textbox")).to_have_value(re.compile("session=20250102T000000-second"))
-    frame.get_by_role("button", name="Close").click()
-    frame.get_by_role("combobox", name="recorded in 2 parts").select_option(index=0)
-    expect(heading).to_have_text("Broken at step 57")
-    assert "p.numstab.session=20250101T000000-first" in training_tab.page.url
-
-
-def test_a_large_map_is_opened_level_by_level(training_tab: Tab) -> None:
-    frame = training_tab.open(run="large", view="map")
-    cells = frame.get_by_role("application", name="Health map cells")
-    labels = frame.locator(".map-label")
-    expect(frame.locator(".map-zoom")).to_contain_text("3,000 tensors")
-    expect(labels.first).to_have_text("sequential/dense_0 …")
-    cells.click(position={"x": 20, "y": 5})
-    expect(frame.locator(".map-group").first).to_have_text("sequential/dense_0")
-    cells.click(position={"x": 20, "y": 30})
-    expect(frame.get_by_role("heading", level=1)).to_contain_text("MatMul sequential/dense_0/MatMul")
-    training_tab.page.go_back()
-    frame.get_by_role("button", name="All tensors").click()
-    expect(labels.first).to_have_text("sequential/dense_0 …")

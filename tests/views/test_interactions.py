@@ -1,17 +1,11 @@
-import dataclasses
-
-import numpy as np
 import pytest
 
-from tb_numstab.schema.columns import INDEX
-from tb_numstab.schema.record import StepRecord, encode_record
-from tb_numstab.store.run_data import RunData, Session
 from tb_numstab.views import interactions
 from tb_numstab.views.interactions import Filter, interactions_view
 from tb_numstab.views.op_page import op_view
 from tb_numstab.views.outlook import outlook_view
 from tb_numstab.views.subject import NotInData, Subject, Subjects
-from tests.views.subjects import run_of, subject_of, synthetic
+from tests.views.subjects import as_run, growing, run_of, subject_of, synthetic
 
 
 @pytest.fixture(scope="module")
@@ -66,23 +60,8 @@ def test_the_op_page_says_what_the_gap_did(overflow: Subject) -> None:
     assert op_view(overflow, key, 0)["interaction"] is None
 
 
-def growing(bits_per_step: float, records: int = 20) -> Subject:
-    """The healthy training, with the largest value of slot 0 made to grow."""
-
-    def grown(record: StepRecord) -> StepRecord:
-        rows = record.rows.copy()
-        top = 40 + bits_per_step * record.step
-        rows[0, INDEX["max"]], rows[0, INDEX["max_exp"]] = 2.0**top, np.floor(top)
-        return dataclasses.replace(record, rows=rows)
-
-    made = synthetic("healthy")
-    kept = [grown(record) for record in made.records[:records]]
-    session = Session(kept[0].session, "", made.sites, [r.step for r in kept], [encode_record(r) for r in kept])
-    return Subjects().get(RunData("grown", [session]))
-
-
 def test_steady_growth_is_extrapolated_to_the_limit() -> None:
-    outlook = outlook_view(growing(2.0), 0)
+    outlook = outlook_view(Subjects().get(as_run("grown", growing(0, 2.0))), 0)
     assert outlook is not None
     left = 128 - (40 + 2.0 * 19)
     assert outlook["step"] == 19
@@ -93,7 +72,7 @@ def test_steady_growth_is_extrapolated_to_the_limit() -> None:
 
 @pytest.mark.parametrize("bits_per_step", [0.0, -2.0])
 def test_without_growth_nothing_is_foretold(bits_per_step: float) -> None:
-    assert outlook_view(growing(bits_per_step), 0) is None
+    assert outlook_view(Subjects().get(as_run("grown", growing(0, bits_per_step))), 0) is None
 
 
 def test_no_healthy_tensor_has_an_outlook(healthy: Subject) -> None:

@@ -3,7 +3,7 @@ import json
 
 from tb_numstab.views.overview import overview_view, runs_view, verdict_only_view
 from tb_numstab.views.subject import Subject, Subjects
-from tests.views.subjects import run_of
+from tests.views.subjects import run_of, subject_of
 
 
 def test_runs_are_listed_without_decoding_a_record() -> None:
@@ -54,3 +54,8 @@ def test_a_run_without_a_record_has_no_verdict() -> None:
 
 def test_the_verdict_alone_is_the_overviews(broken: Subject) -> None:
     assert verdict_only_view(broken) == {"run": "nan_softmax_log", "verdict": overview_view(broken)["verdict"]}
+
+
+def test_a_verdict_with_the_latest_numbers_does_not_give_them_for_the_first_step() -> None:
+    assert "since step 2, train.py:43" in subject_of("absorbed_updates").verdict.text
+    assert "at step 57, train.py:38" in Subjects().get(run_of("nan_softmax_log", 58)).verdict.text

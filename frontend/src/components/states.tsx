@@ -24,6 +24,16 @@ export function EmptyState({ title, shape = "info", children }: EmptyStateProps)
   );
 }
 
+/** A training that has begun and not measured a step. */
+export function NoStepYet({ children }: { children?: ComponentChildren }) {
+  return (
+    <EmptyState title="No step has been recorded yet" shape="pending">
+      {children}
+      <p>Press TensorBoard's reload button, or turn on auto-reload in its settings.</p>
+    </EmptyState>
+  );
+}
+
 export function Failure({ error }: { error: SourceError }) {
   const { state } = useApp();
   if (error.code !== 404) {

@@ -82,7 +82,7 @@ function options(
     padding: [10, 8, 0, 0],
     legend: { show: false },
     scales: {
-      x: { time: false },
+      x: { time: false, range: (_, min, max) => [min, lastStep(page, min, max)] },
       y: { range: (_, min, max) => [Math.min(0, min), Math.max(8, max) * 1.05] },
     },
     axes: [
@@ -104,6 +104,14 @@ function options(
   };
 }
 
+/** Recorded steps at most, as a multiple, that the axis goes on for where something is foretold. */
+const AHEAD = 2;
+
+/** Where the axis ends: at the last record, or where the trend may lead at the latest. */
+function lastStep({ outlook }: OpPage, first: number, last: number): number {
+  return outlook ? Math.min(outlook.step + outlook.high, last + AHEAD * (last - first)) : last;
+}
+
 function pickAtCursor(plot: uPlot, pick: (step: number) => void): void {
   const step = plot.data[0][plot.cursor.idx ?? -1];
   if (step !== undefined) pick(step);
@@ -111,11 +119,14 @@ function pickAtCursor(plot: uPlot, pick: (step: number) => void): void {
 
 /** From the last record down to no headroom: soonest, likeliest and latest. */
 function drawOutlook(plot: uPlot, outlook: Outlook, color: string): void {
-  const { ctx } = plot;
+  const { ctx, bbox } = plot;
   const x = (step: number) => plot.valToPos(step, "x", true);
   const zero = plot.valToPos(0, "y", true);
   const start: [number, number] = [x(outlook.step), plot.valToPos(outlook.bits, "y", true)];
   ctx.save();
+  ctx.beginPath();
+  ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+  ctx.clip();
   ctx.fillStyle = color;
   ctx.globalAlpha = 0.15;
   ctx.beginPath();

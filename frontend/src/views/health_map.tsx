@@ -2,7 +2,7 @@ import { useMemo } from "preact/hooks";
 import { MapBody } from "../components/map_body";
 import { MapTable } from "../components/map_table";
 import { PageTitle } from "../components/page_title";
-import { EmptyState, Failure, Waiting } from "../components/states";
+import { EmptyState, Failure, NoStepYet, Waiting } from "../components/states";
 import { useAnswer, useApp } from "../context";
 import type { HealthMap } from "../model/api";
 import { count, plural, stepRange } from "../model/format";
@@ -24,7 +24,7 @@ export function HealthMapView() {
   });
   if (error) return <Failure error={error} />;
   if (value === null) return <Waiting what="Drawing the map" />;
-  if (value.rows.length === 0) return <EmptyState title="No tensor has been measured yet" />;
+  if (value.rows.length === 0 || (value.columns.length === 0 && !steps)) return <NoStepYet />;
   if (value.columns.length === 0) return <EmptyState title="No step was recorded in this range" />;
   return <MapPage map={value} />;
 }

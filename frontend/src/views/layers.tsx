@@ -2,7 +2,7 @@ import { LayerChart, type NamedKind } from "../components/layer_chart";
 import { PageTitle } from "../components/page_title";
 import { firstOf, Paging } from "../components/paging";
 import { PrecisionCard } from "../components/precision_card";
-import { EmptyState, Failure, Waiting } from "../components/states";
+import { EmptyState, Failure, NoStepYet, Waiting } from "../components/states";
 import { StepChoice } from "../components/step_choice";
 import { useAnswer, useApp } from "../context";
 import type { LayerKind, Layers } from "../model/api";
@@ -23,6 +23,7 @@ export function LayersView() {
   });
   if (error) return <Failure error={error} />;
   if (value === null) return <Waiting what="Collecting the layers" />;
+  if (value.steps.length === 0) return <NoStepYet />;
   return (
     <>
       <PageTitle>Layers and training</PageTitle>

@@ -5,7 +5,7 @@ import { Link, OpLink, opState } from "../components/link";
 import { PageTitle } from "../components/page_title";
 import { RunList, type RunsProps } from "../components/run_list";
 import { SourceLine } from "../components/source_line";
-import { EmptyState, Failure, Waiting } from "../components/states";
+import { Failure, NoStepYet, Waiting } from "../components/states";
 import { useAnswer, useApp } from "../context";
 import { download } from "../host/download";
 import type { Finding, Overview, Verdict } from "../model/api";
@@ -19,7 +19,7 @@ export function OverviewView({ runs, verdicts }: RunsProps) {
   const { value, error } = useAnswer<Overview>("overview", { run: state.run, session: state.session });
   if (error) return <Failure error={error} />;
   if (value === null) return <Waiting what="Looking at the measurements" />;
-  if (value.verdict === null) return <NoStepYet overview={value} />;
+  if (value.verdict === null) return <Begun overview={value} />;
   const [worst, ...others] = value.findings;
   return (
     <>
@@ -33,17 +33,16 @@ export function OverviewView({ runs, verdicts }: RunsProps) {
   );
 }
 
-function NoStepYet({ overview }: { overview: Overview }) {
+function Begun({ overview }: { overview: Overview }) {
   return (
-    <EmptyState title="No step has been recorded yet" shape="pending">
+    <NoStepYet>
       <p>
         {overview.slots > 0
-          ? `${plural(overview.slots, "tensor")} will be measured. `
-          : "The training has started but has not called log_step yet. "}
-        Press TensorBoard's reload button, or turn on auto-reload in its settings.
+          ? `${plural(overview.slots, "tensor")} will be measured.`
+          : "The training has started but has not called log_step yet."}
       </p>
       <Problems problems={overview.problems} />
-    </EmptyState>
+    </NoStepYet>
   );
 }
 
