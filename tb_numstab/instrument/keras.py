@@ -89,7 +89,7 @@ class NumericalHealth(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
 
     def on_train_end(self, logs: Any = None) -> None:
         self._close_scope()
-        self._watcher.finish()
+        hand_over(self._watcher.finish())
         self.health = log_step_to(self._writer, self._next_step - 1)
         if self._writer is not None:
             self._writer.flush()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
+import dataclasses
+import functools
 import threading
 import weakref
 from collections.abc import Sequence
@@ -10,11 +13,13 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.python.ops import summary_ops_v2
 
+from tb_numstab.instrument.cluster import worker
 from tb_numstab.instrument.health import StepHealth
-from tb_numstab.instrument.host import warn_once
+from tb_numstab.instrument.host import step_aside, warn_once
 from tb_numstab.instrument.run_log import RunLog
+from tb_numstab.instrument.scope import current_scope
 from tb_numstab.instrument.watch import measured_steps, take_finished
-from tb_numstab.instrument.writers import SummarySink
+from tb_numstab.instrument.writers import SummarySink, before_closing
 
 
 def log_step(step: Any = None) -> StepHealth:
@@ -53,7 +58,7 @@ def log_step(step: Any = None) -> StepHealth:
 def log_step_to(writer: Any, step: int) -> StepHealth:
     """log_step for callbacks: to a given writer, which may be None."""
     finished = take_finished()
-    log = _log_of(writer, step, [scope.owner for scope in finished])
+    log = _log_of(writer, step, [scope.watcher for scope in finished])
     for measured in measured_steps(finished, step):
         log.write(measured)
     return log.health(step)
@@ -62,21 +67,55 @@ def log_step_to(writer: Any, step: int) -> StepHealth:
 _lock = threading.Lock()
 _logs: weakref.WeakKeyDictionary[Any, RunLog] = weakref.WeakKeyDictionary()
 _unwritten = threading.local()
+_current: dict[int, tuple[Any, RunLog]] = {}
+"""Writer and session that each thread logged to last; kept, because what is found late is still to be written."""
 
 
-def _log_of(writer: Any, step: int, owners: Sequence[Any]) -> RunLog:
+def _log_of(writer: Any, step: int, watchers: Sequence[Any]) -> RunLog:
     """The session of a writer; without one, a session of this thread that only analyses.
 
     Other callables than before that begin at an earlier step are another training: a cell run again, say.
     """
     if writer is None:
         log: RunLog | None = getattr(_unwritten, "log", None)
-        if log is None or log.is_over(step - 1, owners):
+        if log is None or log.is_over(step - 1, watchers):
             log = _unwritten.log = RunLog(None)
     else:
         with _lock:
             log = _logs.get(writer)
-            if log is None or log.is_over(step, owners):
+            if log is None or log.is_over(step, watchers):
                 log = _logs[writer] = RunLog(SummarySink(writer))
-    log.take_in(step, owners)
+                before_closing(writer, functools.partial(_settle, log))
+    _take_over(writer, log, watchers)
+    log.take_in(step, watchers)
     return log
+
+
+def _take_over(writer: Any, log: RunLog, watchers: Sequence[Any]) -> None:
+    """Makes a session this thread's current one. If it has just begun, the one before is over."""
+    before = _current.get(threading.get_ident())
+    _current[threading.get_ident()] = writer, log
+    if before is not None and before[1] is not log and log.step < 0:
+        _settle(before[1], watchers)
+
+
+def _settle(log: RunLog, still_at_work: Sequence[Any] = ()) -> None:
+    """Judges what the last steps of a session left open: where a step returns no loss, only the variables tell."""
+    if worker() or not tf.executing_eagerly() or current_scope() is not None:
+        return  # several workers judge together or not at all
+    try:
+        over = [watcher.finish() for watcher in log.watchers if watcher not in still_at_work]
+        for measured in measured_steps(over, log.step):
+            # The training does not expect an exception any more.
+            quiet = measured.on_nonfinite == "raise"
+            log.write(dataclasses.replace(measured, on_nonfinite="warn") if quiet else measured)
+        log.flush()
+    except Exception as error:  # noqa: BLE001 - monitoring steps aside, whatever went wrong
+        step_aside("the last steps are not judged", error)
+
+
+@atexit.register
+def _settle_all() -> None:
+    while _current:
+        _, (_, log) = _current.popitem()
+        _settle(log)

@@ -30,14 +30,19 @@ FLUSH_SECONDS = 10.0
 
 
 class RunLog:
-    """One session: its op table, its records, its running analysis."""
+    """One session: its op table, its records, its running analysis.
+
+    Attributes:
+      watchers: those whose steps were logged and that are still there.
+      step: the last step logged.
+    """
 
     def __init__(self, sink: Sink | None) -> None:
         """Starts a session; without a sink it only analyses."""
         self._sink = sink
         self._session = new_session()
-        self._owners: weakref.WeakSet[Any] = weakref.WeakSet()
-        self._step = -1
+        self.watchers: weakref.WeakSet[Any] = weakref.WeakSet()
+        self.step = -1
         self._engine = Engine()
         self._table = SlotTable()
         self._chunks = self._records = 0
@@ -49,14 +54,14 @@ class RunLog:
         self._verdict = self._engine.verdict()
         self._console = Console()
 
-    def is_over(self, step: int, owners: Sequence[Any]) -> bool:
+    def is_over(self, step: int, watchers: Sequence[Any]) -> bool:
         """Whether callables that are all new, at an earlier step, show that another training has begun."""
-        return step < self._step and bool(owners) and not any(owner in self._owners for owner in owners)
+        return step < self.step and bool(watchers) and not any(w in self.watchers for w in watchers)
 
-    def take_in(self, step: int, owners: Sequence[Any]) -> None:
+    def take_in(self, step: int, watchers: Sequence[Any]) -> None:
         """Notes who logs which step."""
-        self._step = step
-        self._owners.update(owners)
+        self.step = step
+        self.watchers.update(watchers)
 
     def write(self, measured: MeasuredStep) -> None:
         """Analyses the measurements of a step, writes its record and tells what is new.

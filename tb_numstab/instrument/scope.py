@@ -37,13 +37,13 @@ class StepScope:
       measurements: what has been measured, once the step is over.
       verdict: the sentinel's answer to come, on an ordinary step.
       options: those of ``watch``.
-      owner: something that all steps of one watched callable share, and no others.
+      watcher: the Watcher whose step it is.
     """
 
-    def __init__(self, eager: EagerRecorder, guard: Guard | None, options: Options) -> None:
-        """Args are the watcher's own, shared by all of its steps; ``guard`` is None without replay."""
+    def __init__(self, watcher: Any, eager: EagerRecorder, guard: Guard | None, options: Options) -> None:
+        """Args are the watcher and its own, shared by all of its steps; ``guard`` is None without replay."""
         self.options = options
-        self.owner = eager
+        self.watcher = watcher
         self.measurements: list[Measurement] = []
         self.verdict: Verdict | None = None
         self._eager = eager

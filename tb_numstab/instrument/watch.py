@@ -47,12 +47,12 @@ class Watcher:
         """The scope of the next step."""
         alert = self._guard is not None and self._guard.take_alert()
         kind = SurveyScope if self._schedule.due() or alert else StepScope
-        return kind(self._eager, self._guard, self._options)
+        return kind(self, self._eager, self._guard, self._options)
 
-    def finish(self) -> None:
-        """Training is over: what is not settled yet goes to the next log_step."""
-        with FinalScope(self._eager, self._guard, self._options) as scope:
-            hand_over(scope)
+    def finish(self) -> StepScope:
+        """Training is over: judges what the last steps left open."""
+        with FinalScope(self, self._eager, self._guard, self._options) as scope:
+            return scope
 
 
 class Watched:

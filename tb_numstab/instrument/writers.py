@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import weakref
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import tensorflow as tf
@@ -37,6 +38,17 @@ class SummarySink:
         writer = self._writer()
         if writer is not None:
             writer.flush()
+
+
+def before_closing(writer: Any, act: Callable[[], None]) -> None:
+    """Calls ``act`` before the user closes a writer, which lives no longer for it."""
+    close, alive = type(writer).close, weakref.ref(writer)
+
+    def act_and_close() -> Any:
+        act()
+        return close(alive())
+
+    writer.close = act_and_close
 
 
 class FileSink:
