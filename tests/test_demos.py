@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
+import re
+import signal
 import subprocess
 import sys
 from importlib import util
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -100,10 +104,13 @@ def test_the_product_of_the_seed_story_is_a_wide_gap_without_harm(trained: Train
 # ---- tb-numstab demo --------------------------------------------------------------------------
 
 
+COMMAND = [sys.executable, "-c", "import sys; from tb_numstab.cli.main import main; sys.exit(main())", "demo"]
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
+
+
 def demo(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "import sys; from tb_numstab.cli.main import main; sys.exit(main())", "demo"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run([*command, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
+    command = [*COMMAND, *arguments]
+    return subprocess.run(command, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
 
 
 def test_the_command_prints_verdict_line_and_link(tmp_path: Path) -> None:
@@ -123,6 +130,23 @@ def test_a_program_that_was_changed_is_left_as_it_is(tmp_path: Path) -> None:
     run = demo("healthy", "--no-open", "--folder", "mine", cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     assert "325 of mine mine/logs/healthy" in run.stdout
+
+
+def test_tensorboard_runs_until_ctrl_c(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "healthy.py").write_text("def main(log_dir):\n    print('trained')\n")
+    command = [*COMMAND, "healthy", "--folder", "mine", "--port", "0"]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert process.stdout is not None
+    said = iter(process.stdout.readline, "")
+    address = next(found[1] for line in said if (found := re.search(r"TensorBoard is at (http\S+)", line)))
+    with urlopen(f"{address}data/plugins_listing", timeout=60) as reply:
+        assert "numstab" in json.load(reply)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
 
 
 def test_the_command_knows_its_demos(tmp_path: Path) -> None:
