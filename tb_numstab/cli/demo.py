@@ -45,7 +45,9 @@ DEFAULT_PORT = 6006
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(DEMOS)}; all of them if none is given")
-    parser.add_argument("--folder", type=Path, default=Path(COPIES), help=f"default: {COPIES}")
+    parser.add_argument(
+        "--folder", type=Path, default=Path(COPIES), help=f"where the programs and their logs go (default: {COPIES})"
+    )
     parser.add_argument("--port", type=int, help=f"TensorBoard's port (default: {DEFAULT_PORT}, or the next free one)")
     parser.add_argument(
         "--open",
