@@ -1,7 +1,8 @@
-"""Logs that no tb-numstab ever wrote: well-formed on the outside, nonsense inside.
+"""Logs that no tb-numstab ever wrote: nonsense in well-formed events, damaged bytes, bombs.
 
-``python -m tests.fuzz --seconds 60`` (or ``make fuzz``) writes such logs, reads each through the store, the
-analysis and every page of a report, and stops at the first exception with the seed that repeats it.
+``python -m tests.fuzz --seconds 60`` (or ``make fuzz``) writes such logs, reads each through the store, the analysis
+and every page of a report, asks the tab's routes about it, and stops at the first failure with the seed that repeats
+it. Processor time, memory and the size of an answer are bounded.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import logging
 import random
+import resource
 import sys
 import tempfile
 import time
@@ -19,13 +22,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tensorboard.plugins.base_plugin import TBContext
 
+from tb_numstab.plugin.backend import NumericalHealthPlugin
+from tb_numstab.plugin.loader import Loader
 from tb_numstab.report.answers import answers
 from tb_numstab.schema.columns import COLUMNS
 from tb_numstab.schema.formats import FORMATS
 from tb_numstab.schema.ops import Frame, OpSite, Role
 from tb_numstab.schema.record import StepRecord
 from tb_numstab.store.event_files import read_runs
+from tests.plugin.client import Client
+from tests.support.hostile import write_bomb, write_damaged
+from tests.support.readers import python_provider
 from tests.support.runs import SyntheticRun, make_run
 from tests.support.synthetic import Recorder
 
@@ -33,6 +42,9 @@ EXTREMES = (0.0, -1.0, 1.0, 0.5, 1e18, -1e18, np.nan, 32767.0, -32767.0)
 VALUES = (*EXTREMES, np.inf, -np.inf, 1.7e308, -1.7e308, 5e-324)
 WORDS = ("", "?", "Log", "Add", "While", "a/b/c", "\ud800", "</script>", "x" * 2000, "\x00", "naïve ∞", "..")
 INT64 = 2**62
+
+MAX_ANSWER = 8 << 20
+"""Bytes; the log of a small model cannot need more."""
 
 
 def write_nonsense(run: SyntheticRun, logdir: Path, seed: int) -> None:
@@ -52,7 +64,7 @@ def read_everything(logdir: Path) -> int:
     """Reads a log the way report and tab do; returns how many pages it took."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # none may reach the console
-        runs = [run for run in read_runs(str(logdir)) if run.sessions]
+        runs = [run for run in read_runs(str(logdir)) if run.measured]
         pages = answers(runs).texts
     for text in pages.values():
         json.loads(text, parse_constant=_no_constant)
@@ -107,22 +119,67 @@ def _record(record: StepRecord, count: int, chance: random.Random) -> StepRecord
     )
 
 
+ATTACKS = (write_nonsense, write_damaged, write_bomb)
+"""Each seed takes the next one."""
+
+MAX_SECONDS = 30.0
+"""Processor time that one log may take; most take less than one second."""
+
+MAX_BYTES = 4 << 30
+"""Address space of the fuzzing process: what asks for more dies of it."""
+
+
+def attack(run: SyntheticRun, logdir: Path, seed: int) -> None:
+    """Writes the log of a seed, reads it as the report does, and asks the tab's every route about it.
+
+    Raises:
+      Exception: anything; each is a find.
+    """
+    ATTACKS[seed % len(ATTACKS)](run, logdir, seed // len(ATTACKS))
+    read_everything(logdir)
+    ask_everything(logdir)
+
+
+def ask_everything(logdir: Path) -> None:
+    """Asks the tab's every data route; whatever is in the log, an answer is JSON, of a bounded size, and no failure."""
+    plugin = Loader().load(TBContext(data_provider=python_provider(logdir), logdir=str(logdir)))
+    assert isinstance(plugin, NumericalHealthPlugin)
+    client = Client(plugin)
+    for route in (route for route in client.routes if not route.startswith("/static/")):
+        for query in ("", "run=.", "run=.&op=Log_21%3A0", "run=.&query=a", "run=.&first=99", "run=.&against=."):
+            response = client.raw(route, query)
+            text = response.get_data()
+            json.loads(text, parse_constant=_no_constant)
+            if response.status_code >= 500 or len(text) > MAX_ANSWER:
+                raise AssertionError(f"{route}?{query} answered {response.status_code} and {len(text):,} bytes")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=0, help="the first seed; each log takes the next one")
     options = parser.parse_args()
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_BYTES, MAX_BYTES))
+    logging.disable(logging.ERROR)
     run, seed, end = make_run("nan_softmax_log", steps=6), options.seed, time.monotonic() + options.seconds
+    slowest = 0.0
     while time.monotonic() < end:
+        started = time.process_time()
         with tempfile.TemporaryDirectory() as folder:
             try:
-                write_nonsense(run, Path(folder), seed)
-                read_everything(Path(folder))
+                attack(run, Path(folder), seed)
             except Exception:  # noqa: BLE001 - any exception is a find
                 traceback.print_exc()
                 sys.exit(f"seed {seed} broke it: python -m tests.fuzz --seed {seed}")
-        seed += 1
-    print(f"{seed - options.seed} logs of nonsense read without an exception")
+        took = time.process_time() - started
+        if took > MAX_SECONDS:
+            sys.exit(f"seed {seed} took {took:.0f} s: python -m tests.fuzz --seed {seed}")
+        slowest, seed = max(slowest, took), seed + 1
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    print(
+        f"{seed - options.seed} hostile logs read, and every route asked about each: no exception; "
+        f"the slowest took {slowest:.1f} s, memory stayed below {peak:,.0f} MB"
+    )
 
 
 if __name__ == "__main__":

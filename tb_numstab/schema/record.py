@@ -25,6 +25,14 @@ MAX_OPS_BYTES = 1 << 27
 MAX_OPS_ENTRIES = 4 * MAX_SLOTS
 """Strings, frames and sites of a chunk: an empty one takes two bytes there, and a hundred once parsed."""
 
+MAX_TEXT = 1000
+"""Characters kept of a name, a path, a source line or a note: no real one is longer, and pages show many of them."""
+
+MAX_NOTES, MAX_FRAMES = 20, 100
+
+MAX_RANK = 254
+"""TensorFlow's own; a shape that claims more is taken for unknown."""
+
 _ROLES = tuple(Role)
 _VARINT, _LENGTH_DELIMITED = 0, 2  # wire types of protobuf
 
@@ -159,7 +167,7 @@ def decode_header(data: bytes) -> RecordHeader:
         if message.first_nonfinite.slot < 0:
             raise RecordError(f"its first non-finite slot is {message.first_nonfinite.slot}")
         last = max(last, message.first_nonfinite.slot)
-    return RecordHeader(message.worker, message.step, message.records_before, last)
+    return RecordHeader(_clipped(message.worker), message.step, message.records_before, last)
 
 
 def encode_ops(chunk: OpTableChunk) -> bytes:
@@ -182,13 +190,13 @@ def decode_ops(data: bytes) -> OpTableChunk:
     _parse(message, raw)
     if message.first_slot + len(message.sites) > MAX_SLOTS:
         raise RecordError(f"op table claims {message.first_slot + len(message.sites)} slots")
-    strings, frames = message.strings, message.frames
+    strings, frames = [_clipped(text) for text in message.strings], message.frames
     try:
         kept = [Frame(strings[f.file], f.line, strings[f.function], strings[f.text]) for f in frames]
         sites = tuple(_site(s, strings, kept) for s in message.sites)
     except IndexError as error:
         raise RecordError("op table refers to a string, frame or role it does not hold") from error
-    return OpTableChunk(message.session, message.first_slot, sites, message.worker)
+    return OpTableChunk(message.session, message.first_slot, sites, _clipped(message.worker))
 
 
 def _step_record(data: bytes) -> pb.StepRecord:
@@ -210,9 +218,9 @@ def _record(message: pb.StepRecord, parts: tuple[table.Slots, Row, table.Histogr
         slots=slots,
         rows=rows,
         histogram=histogram,
-        kind=message.kind,
-        worker=message.worker,
-        notes=tuple(message.notes),
+        kind=_clipped(message.kind),
+        worker=_clipped(message.worker),
+        notes=tuple(map(_clipped, message.notes[:MAX_NOTES])),
         first_nonfinite=None if first is None else (first.step, first.slot),
         records_before=message.records_before,
     )
@@ -229,6 +237,10 @@ def _parse(message: pb.StepRecord | pb.OpTableChunk, data: bytes) -> None:
         )
     if message.schema == 0:
         raise RecordError("not a tb-numstab record: it has no schema version")
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "…"
 
 
 def _entries(raw: bytes) -> int:
@@ -315,9 +327,9 @@ def _site(site: pb.OpSite, strings: Sequence[str], frames: Sequence[Frame]) -> O
         graph=strings[site.graph],
         looped=site.looped,
         dtype=strings[site.dtype],
-        shape=tuple(site.shape.dim) if site.HasField("shape") else None,
+        shape=tuple(site.shape.dim) if site.HasField("shape") and len(site.shape.dim) <= MAX_RANK else None,
         inputs=tuple(site.inputs),
-        frames=tuple(frames[f] for f in site.frames),
+        frames=tuple(frames[f] for f in site.frames[:MAX_FRAMES]),
         layer=strings[site.layer],
         role=_ROLES[site.role],
         variable=strings[site.variable],
