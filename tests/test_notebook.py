@@ -56,6 +56,12 @@ def test_one_entry_for_each_slot_of_each_step(logdir: Path) -> None:
     assert set(table["source"][matmul]) == {"train.py:33", "train.py:34", "train.py:35", "train.py:40"}
 
 
+def test_what_other_formats_would_do(logdir: Path) -> None:
+    told = load_run(logdir / "healthy").precision()
+    assert told[0] == "Either 16-bit format would do, with the weights kept in float32."
+    assert [sentence.partition(":")[0] for sentence in told[1:]] == ["bfloat16", "float16"]
+
+
 class _Texts(HTMLParser):
     """Collects the names of elements and what they say."""
 

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tb_numstab.analysis.finding import Finding, Verdict
+from tb_numstab.analysis.precision import precision_advice
+from tb_numstab.analysis.precision_words import summary
 from tb_numstab.schema.columns import COLUMNS, INDEX
 from tb_numstab.schema.ops import OpSite
 from tb_numstab.schema.record import StepRecord
@@ -115,6 +117,11 @@ class Run:
             **{name: np.array(values, object)[slots] for name, values in sites.items()},
             **{column.name: rows[:, i] for i, column in enumerate(COLUMNS)},
         }
+
+    def precision(self) -> list[str]:
+        """What 16-bit formats would do to the run, in sentences; the first says what to do."""
+        graph, spread = self._subject.graph, self._subject.spread
+        return summary(graph, precision_advice(graph, spread)) if spread.records else []
 
     def __repr__(self) -> str:
         return (
