@@ -29,6 +29,9 @@ SIGN_KEEPING = frozenset(
 )
 PASSING = frozenset(("move", "cast", "neg"))
 BOUNDED = frozenset(("select", "softmax", "log-softmax", "sigmoid", "tanh"))
+SEGMENTS = frozenset(("SegmentSum", "UnsortedSegmentSum"))
+"""Sums over groups: one without members is 0, whatever the addends."""
+
 BRANCH = ("mul", "move", "neg", "cast", "add", "sub")
 """What may stand between a pole and the tf.where that throws its result away."""
 
@@ -76,6 +79,8 @@ class Guards:
             return False
         graph, family = self.graph, self.graph.family(slot)
         x, y = int(graph.x[slot]), int(graph.y[slot])
+        if graph.sites[slot].op_type in SEGMENTS:
+            return False
         if family in POSITIVE:
             return True
         if family == "add":
@@ -146,8 +151,9 @@ class Guards:
         """Whether the value is 0 when everything behind it is 0.
 
         Returns:
-          The reductions whose addends must be able to vanish for that; () where squares or a ReLU alone
-          decide it; None where something guards the value, or it is not of that kind.
+          The reductions whose addends must be able to vanish for that; () where squares, a ReLU, a group
+          without members or an eigenvalue alone decide it; None where something guards the value, or it is
+          not of that kind.
         """
         if slot < 0 or depth == 0 or self.is_number(slot) or self.positive(slot):
             return None
@@ -161,7 +167,7 @@ class Guards:
         if family == "add":
             left, right = self.vanishing(x, depth - 1), self.vanishing(y, depth - 1)
             return None if left is None or right is None else left + right
-        if self.rectified(slot):
+        if self.rectified(slot) or family == "spectrum":
             return ()
         if family in ("move", "cast", "sqrt", "div"):
             return self.vanishing(x, depth - 1)
@@ -169,6 +175,8 @@ class Guards:
 
     def _vanishing_sum(self, slot: int, addends: int) -> tuple[int, ...] | None:
         """A sum of squares can vanish; a total of all elements hardly will before its root is taken."""
+        if self.graph.sites[slot].op_type in SEGMENTS:
+            return ()
         if self.squares(addends) or self.rectified(addends):
             return None if self.total(slot) and not self._rooted(slot) else ()
         return None if addends < 0 or self.positive(addends) else (slot,)

@@ -32,10 +32,14 @@ def merged(graph: OpGraph, found: Sequence[Finding]) -> list[Finding]:
 
 
 def foreseen(error: Finding, warnings: Sequence[Finding]) -> Finding:
-    """An error with what had been said about its op beforehand as the last hop of its chain."""
+    """An error with what had been said about its line beforehand as the last hop of its chain.
+
+    A hazard of the same op knew the formula it stands in, so its fix is the better one.
+    """
     earlier = [w for w in warnings if _line(w) == _line(error) and w.first_step < error.first_step]
     hops = tuple(Hop(w.slot, w.first_step, f"since step {w.first_step} a warning: {w.summary}") for w in earlier[:1])
-    return replace(error, why=error.why + hops)
+    fix = next((w.fix for w in earlier if w.rule in _HAZARDS and w.slot == error.slot), error.fix)
+    return replace(error, why=error.why + hops, fix=fix)
 
 
 def _line(finding: Finding) -> object:

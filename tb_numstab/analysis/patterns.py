@@ -16,7 +16,7 @@ TRAPS = ("log", "log1p", "div", "reciprocal", "rsqrt", "pow", "inverse-trig")
 """Families whose gradient multiplies by an infinity at the pole, also where tf.where selects the other
 branch. Sqrt is none of them: TensorFlow's SqrtGrad gives 0 for a zero upstream gradient."""
 
-WIDE = 0.25
+WIDE = 0.125
 """Share of ln(max) that arguments of exp must have reached before a missing maximum matters."""
 
 EVERYDAY = 2.0**-7
@@ -41,19 +41,21 @@ def _computed(g: Guards, slot: int) -> bool:
 
 
 def log_of_probability(g: Guards, slot: int) -> bool:
-    """Log of a Softmax or Sigmoid result, or of 1 minus it, with nothing to keep it from 0."""
+    """Log of a Softmax or Sigmoid result, or of 1 minus it or an Exp, with nothing to keep it from 0."""
     x = int(g.graph.x[slot])
     if x < 0 or not g.differentiated[slot]:
         return False
+    complement = False
     for _ in range(DEPTH):
         family = g.graph.family(x)
-        if family in ("softmax", "sigmoid"):
+        if family in ("softmax", "sigmoid") or (complement and family == "exp"):
             return True
         if family == "sub":
             minuend, x = int(g.graph.x[x]), int(g.graph.y[x])
             if minuend < 0 or not g.is_number(minuend) or g.below(x, 1.0):
                 return False
-        elif family in ("move", "cast"):
+            complement = True
+        elif family in ("move", "cast") or (complement and family == "clip"):  # one that lets 1 pass
             x = int(g.graph.x[x])
         elif family == "select":
             if _guarding(g, x):
@@ -230,6 +232,14 @@ def unstable(test: Test, through: tuple[str, ...]) -> Callable[[Ops], Mask]:
         return found
 
     return when
+
+
+def small_product(o: Ops) -> Mask:
+    """The result of a product or a determinant that has used up a quarter of the format's exponents."""
+    graph = o.graph
+    products = graph.carrying(graph.mask("prod", "determinant"), graph.mask("move", "cast"))
+    far = (o.x.min_exp <= 0.25 * o.min_exp) | (o.x.max_exp >= 0.25 * o.max_exp)
+    return np.asarray(o.x_among(products) & far)
 
 
 def mask_changes(o: Ops) -> Mask:

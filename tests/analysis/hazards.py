@@ -33,9 +33,16 @@ def clipped(trace: Trace, node: Node, upper: float) -> Node:
     return op(trace, "Minimum", np.minimum(node.array, end.array), node, end)
 
 
+PROBABILITIES: dict[str, Callable[[Array], Array]] = {
+    "Softmax": softmax,
+    "Sigmoid": lambda z: np.asarray(1 / (1 + np.exp(-z)), z.dtype),
+    "Exp": lambda z: np.asarray(np.exp(z - 4), z.dtype),
+}
+
+
 def log_of(probability: str, eps: float = 0.0, complement: bool = False, upper: float = 1.0) -> Step:
     """log(p + eps) or log(1 - minimum(p, upper) + eps) of a moderate probability, with its gradient."""
-    function: Callable[[Array], Array] = softmax if probability == "Softmax" else lambda z: 1 / (1 + np.exp(-z))
+    function = PROBABILITIES[probability]
 
     def step(trace: Trace, i: int) -> None:
         z = data(trace, [[0.0, 1.0], [2.0, 0.5]])
@@ -147,6 +154,28 @@ def masked_mean(eps: float = 0.0, zeros: bool = True, exp: bool = False) -> Step
         above = op(trace, "Sum", product.array.sum(-1), product)
         below = guarded(trace, op(trace, "Sum", m.array.sum(-1), m), eps)
         returned_mean(trace, op(trace, "RealDiv", above.array / below.array, above, below))
+
+    return step
+
+
+def product_of(count: int) -> Step:
+    """The logarithm of a product of probabilities of 1/2."""
+
+    def step(trace: Trace, i: int) -> None:
+        p = data(trace, np.full((2, count), 0.5))
+        product = op(trace, "Prod", p.array.prod(-1), p)
+        returned_mean(trace, op(trace, "Log", np.log(product.array), product))
+
+    return step
+
+
+def divided_by(op_type: str) -> Step:
+    """Data divided by op(x): a sum over groups, eigenvalues, a ReLU."""
+
+    def step(trace: Trace, i: int) -> None:
+        x = data(trace, [[2.0, 0.5], [0.5, 2.0]])
+        below = op(trace, op_type, x.array.sum(-1), x)
+        returned_mean(trace, op(trace, "RealDiv", x.array / below.array, x, below))
 
     return step
 

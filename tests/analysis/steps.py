@@ -96,6 +96,33 @@ def average(dtype: Any, rate: float) -> Step:
     return step
 
 
+def soft_update(dtype: Any, tau: float) -> Step:
+    """Average = (1 - tau) * average + tau * w, all of it in ``dtype``."""
+
+    def step(trace: Trace, i: int) -> None:
+        one, rate = literal(trace, 1.0, dtype), literal(trace, tau, dtype)
+        old = variable(trace, np.ones(8), dtype, name="average", trainable=False)
+        kept = op(trace, "Sub", one.array - rate.array, one, rate)
+        w = data(trace, np.full(8, 1.5), dtype)
+        parts = [op(trace, "Mul", f.array * v.array, f, v) for f, v in ((kept, old), (rate, w))]
+        total = op(trace, "AddV2", parts[0].array + parts[1].array, *parts)
+        assigned = {"role": Role.UPDATE, "variable": "average", "trainable": False}
+        op(trace, "AssignVariableOp", total.array, old, total, **assigned)
+
+    return step
+
+
+def literals(small: float) -> Step:
+    """A loss that is divided by 1 + small, both literals."""
+
+    def step(trace: Trace, i: int) -> None:
+        one, other, x = literal(trace, 1.0), literal(trace, small), data(trace, [1.0, 2.0])
+        total = op(trace, "AddV2", one.array + other.array, one, other)
+        returned_mean(trace, op(trace, "RealDiv", x.array / total.array, x, total))
+
+    return step
+
+
 def bias_correction(beta: float, rate: float = 0.01) -> Step:
     """Subtracts rate * (1 - beta) * gradient; beta is 1 where a narrow format has rounded it."""
     state: dict[str, Array] = {}
@@ -198,12 +225,17 @@ def guarded_division(epsilon: float, dtype: Any) -> Step:
     return step
 
 
-def added(a: Any, b: Any, b_is_literal: bool = False, before_softmax: bool = False) -> Step:
-    """mean(a * 1 + b), b a computed tensor or a literal, or softmax of the sum."""
+def added(
+    a: Any, b: Any, b_is_literal: bool = False, before_softmax: bool = False, b_is_variable: bool = False
+) -> Step:
+    """mean(a * 1 + b), b a computed tensor, a literal or a variable, or softmax of the sum."""
 
     def step(trace: Trace, i: int) -> None:
         x = data(trace, a)
-        y = literal(trace, b) if b_is_literal else op(trace, "Tanh", np.asarray(b, np.float32), data(trace, b))
+        if b_is_variable:
+            y = variable(trace, b)
+        else:
+            y = literal(trace, b) if b_is_literal else op(trace, "Tanh", np.asarray(b, np.float32), data(trace, b))
         total = op(trace, "AddV2", x.array + y.array, x, y)
         returned_mean(trace, op(trace, "Softmax", softmax(total.array), total) if before_softmax else total)
 

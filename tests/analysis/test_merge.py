@@ -56,3 +56,15 @@ def test_an_error_speaks_for_the_warnings_about_its_line_and_tells_since_when_th
     assert [f.rule for f in before] == ["exp-near-overflow", "root-of-zero-possible"]
     assert [f.rule for f in after] == ["exp-overflow", "root-of-zero-possible"]
     assert after[0].why[-1].text.startswith("since step 0 a warning: Exp gets arguments up to 80")
+
+
+def test_an_error_takes_the_fix_of_the_hazard_that_knew_its_formula() -> None:
+    def step(trace: Trace, i: int) -> None:
+        z = data(trace, [[30.0, 1.0], [-200.0 if i == 2 else 2.0] * 2])
+        e = op(trace, "Exp", np.exp(z.array), z)
+        total = op(trace, "Sum", e.array.sum(-1), e)
+        returned_mean(trace, op(trace, "Log", np.log(total.array), total, line=6))
+
+    (finding,) = judge(step, steps=3).findings()
+    assert finding.rule == "log-of-zero"
+    assert "tf.reduce_logsumexp" in finding.fix.after

@@ -15,12 +15,14 @@ from tb_numstab.schema.names import NOT_REPRODUCED
 from tests.analysis.hazards import (
     arc_cosine,
     chosen_log,
+    divided_by,
     exponentials,
     log_of,
     masked_mean,
     masked_scores,
     norm,
     power,
+    product_of,
     reciprocal_norm,
     relu,
 )
@@ -39,11 +41,13 @@ from tests.analysis.steps import (
     gradient_cast,
     growing,
     guarded_division,
+    literals,
     loop_total,
     probability,
     replayed,
     rms_norm,
     sgd,
+    soft_update,
     softmax,
     time_gaps,
     unseen,
@@ -64,7 +68,7 @@ CASES: dict[str, tuple[Step, Step]] = {
     "log-of-small-probability": (probability(70.0), probability(70.0, eps=1e-7)),
     "log1p-domain": (unary("Log1p", np.log1p, [-1.0, 1.0]), unary("Log1p", np.log1p, [-0.9, 1.0])),
     "exp-overflow": (unary("Exp", np.exp, [89.0, 1.0]), unary("Exp", np.exp, [60.0, -200.0])),
-    "exp-near-overflow": (unary("Exp", np.exp, [80.0, 1.0]), unary("Exp", np.exp, [60.0, -200.0])),
+    "exp-near-overflow": (unary("Exp", np.exp, [60.0, 1.0]), unary("Exp", np.exp, [50.0, -200.0])),
     "hyperbolic-overflow": (unary("Cosh", np.cosh, [-89.9, 47.6]), unary("Cosh", np.cosh, [-60.0, 47.6])),
     "hyperbolic-near-overflow": (unary("Sinh", np.sinh, [-80.0, 1.0]), unary("Sinh", np.sinh, [-60.0, 60.0])),
     "division-by-zero": (
@@ -170,6 +174,8 @@ CASES: dict[str, tuple[Step, Step]] = {
     ),
     "nonfinite-step-not-reproduced": (replayed(NOT_REPRODUCED), replayed("measured without XLA")),
     "disparate-scale-sum": (added([1e9, 2e9], [0.1, 0.2]), added([1e6, 2e6], [0.1, 0.2])),
+    "average-weight-is-one": (soft_update(H, 1e-4), soft_update(H, 1e-2)),
+    "literal-is-lost": (literals(1e-9), literals(1e-5)),
     "accumulation-stagnates": (loop_total(H, 6000), loop_total(H, 2000)),
     "cumsum-stagnates": (cumulative(H), cumulative(np.float32)),
     "gradient-underflow": (gradient_cast(1e-6), gradient_cast(1e-2)),
@@ -197,7 +203,7 @@ CASES: dict[str, tuple[Step, Step]] = {
         growing("Relu", lambda i: [2.0 ** min(20 + 4 * i, 30), 1.0], lambda x: x),
     ),
     "exp-growing-towards-overflow": (
-        growing("Exp", lambda i: [30.0 + 2 * i, 1.0], np.exp),
+        growing("Exp", lambda i: [24.0 + 1.5 * i, 1.0], np.exp),
         growing("Exp", lambda i: [30.0 + (i % 2) * 2, 1.0], np.exp),
     ),
     "log-argument-towards-zero": (
@@ -208,6 +214,7 @@ CASES: dict[str, tuple[Step, Step]] = {
     "log-of-probability": (log_of("Softmax"), log_of("Softmax", eps=1e-7)),
     "softmax-by-hand": (exponentials("softmax", 30.0), exponentials("softmax", 30.0, stable=True)),
     "logsumexp-by-hand": (exponentials("log", 30.0), exponentials("log", 30.0, stable=True)),
+    "log-of-product": (product_of(40), product_of(20)),
     "where-trap-possible": (chosen_log(safe=False), chosen_log(safe=True)),
     "root-of-zero-possible": (norm(), norm(eps=1e-12)),
     "power-of-zero-possible": (power(0.5, 1.0), power(0.5, 1 - 1e-6)),
@@ -227,6 +234,18 @@ CASES: dict[str, tuple[Step, Step]] = {
 def test_the_overflow_of_cosh_is_told_by_the_largest_magnitude() -> None:
     (finding,) = [f for f in judge(unary("Cosh", np.cosh, [-89.9, 47.6])).findings() if f.severity is Severity.ERROR]
     assert "magnitude up to 89.9; it overflows float32 beyond 89.42." in finding.summary
+
+
+@pytest.mark.parametrize("op_type", ["UnsortedSegmentSum", "SelfAdjointEigV2", "Relu"])
+def test_what_can_be_0_by_its_nature_is_a_hazard_below_a_fraction(op_type: str) -> None:
+    assert findings(divided_by(op_type)) == {"denominator-may-vanish"}
+    assert findings(divided_by("Softplus")) == set()
+
+
+def test_1_minus_an_exponential_and_a_clip_that_lets_1_pass_are_hazards_below_a_logarithm() -> None:
+    assert findings(log_of("Exp", complement=True)) == {"log-of-probability"}
+    assert findings(log_of("Sigmoid", complement=True, upper=1.0)) == {"log-of-probability"}
+    assert findings(log_of("Exp", complement=True, upper=1 - 1e-6)) == set()
 
 
 def test_a_weight_of_0_for_what_is_infinitely_far_away_is_no_swallowed_overflow() -> None:
@@ -286,6 +305,7 @@ def test_rule_ids_are_unique_and_an_origin_always_finds_one() -> None:
         average(H, 0.1),
         bias_correction(0.999, rate=0.0),
         reciprocal_norm(1e6),
+        added([1e9, 2e9], [0.1, 0.2], b_is_variable=True),
     ],
     ids=[
         "epsilon",
@@ -306,6 +326,7 @@ def test_rule_ids_are_unique_and_an_origin_always_finds_one() -> None:
         "average",
         "rate 0",
         "clipped rsqrt",
+        "young bias",
     ],
 )
 def test_healthy_programs_are_met_with_silence(step: Step) -> None:

@@ -20,16 +20,36 @@ def _whole_operand_lost(o: Ops) -> Mask:
     """The exponents prove that one operand changes no element of a sum.
 
     Left out: literals (an epsilon is meant to be lost beside a large value), masks of large negative
-    numbers in front of Softmax, scalars (a weighted loss term still has its gradient), the optimizer.
+    numbers in front of Softmax, scalars (a weighted loss term still has its gradient), the optimizer, and a
+    trained variable as the smaller operand: a bias starts at 0 and passes through every size.
     """
     graph = o.graph
     proven = bounds.absorbs(o.x.lower_exp, o.y.upper_exp, o.precision)
     proven |= bounds.absorbs(o.y.lower_exp, o.x.upper_exp, o.precision)
     literal = graph.carrying(graph.role(Role.CONSTANT), graph.mask("move", "cast", "neg"))
+    trained = graph.carrying(graph.role(Role.VARIABLE) & graph.trainable, graph.mask("move", "cast"))
+    x_is_smaller = o.x.max_exp < o.y.max_exp
     masks = graph.feeding(graph.as_mask(graph.x[graph.members("softmax", "log-softmax")]), graph.mask("add", "move"))
     benign = o.x_among(literal) | o.y_among(literal) | o.among(masks)
+    benign |= np.where(x_is_smaller, o.x_among(trained), o.y_among(trained))
     lost = (o.out.absorbed == o.out.operands) & (o.out.operands > 1)
     return np.asarray(proven & lost & o.among(graph.role(Role.FORWARD)) & ~benign)
+
+
+def _literals_meet(o: Ops) -> Mask:
+    """A sum of two literals that is one of them, as 1 - 0.001 is in bfloat16."""
+    graph = o.graph
+    literal = graph.carrying(graph.role(Role.CONSTANT), graph.mask("move", "cast", "neg"))
+    lost = (o.out.absorbed == o.out.operands) & (o.out.operands > 0)
+    return np.asarray(lost & o.x_among(literal) & o.y_among(literal) & o.among(graph.role(Role.FORWARD)))
+
+
+def _weighs_a_variable(o: Ops) -> Mask:
+    """The result is a factor of what is assigned to a variable: the weight of a running average."""
+    graph = o.graph
+    changes = graph.members("update")
+    assigned = graph.as_mask(graph.y[changes])
+    return o.among(graph.feeding(assigned, graph.mask("add", "sub", "mul", "cast", "move")))
 
 
 def _loop_stagnates(o: Ops) -> Mask:
@@ -64,6 +84,38 @@ RULES = (
         certainty=Certainty.PROVEN,
         patience=3,
         once=True,
+    ),
+    Rule(
+        id="average-weight-is-one",
+        title="The weight of a running average is exactly 1",
+        families=("add", "sub"),
+        when=lambda o: _literals_meet(o) & _weighs_a_variable(o),
+        precondition="a sum or difference of two literals equals one of them, and is a factor of what a variable is "
+        "set to",
+        explain="{op} of {x.max:.6g} and {y.max:.6g} is {out.max:.6g} in {f.name} ({f.precision} significant bits): "
+        "the variable that is weighed with it does not follow.",
+        fix=Fix(
+            "Keep the average, and the arithmetic that moves it, in float32.",
+            "average.assign((1.0 - tau) * average + tau * w)  # bfloat16",
+            "average.assign((1.0 - tau) * average + tau * tf.cast(w, tf.float32))  # average in float32",
+        ),
+        source="d8ahazard/sd_dreambooth_extension#1415; IEEE 754-2019 4.3",
+        stage=Stage.STANDING,
+        certainty=Certainty.PROVEN,
+        patience=2,
+    ),
+    Rule(
+        id="literal-is-lost",
+        title="A literal is lost in a sum with another one",
+        families=("add", "sub"),
+        when=lambda o: _literals_meet(o) & ~_weighs_a_variable(o),
+        precondition="a sum or difference of two literals equals one of them",
+        explain="{op} of {x.max:.6g} and {y.max:.6g} is {out.max:.6g} in {f.name} ({f.precision} significant bits).",
+        fix=Fix("Compute the constant in Python, or in a wider format.", "one - tau", "tf.constant(1.0 - 0.001)"),
+        source="IEEE 754-2019 4.3",
+        stage=Stage.STANDING,
+        severity=Severity.WARNING,
+        certainty=Certainty.PROVEN,
     ),
     Rule(
         id="accumulation-stagnates",

@@ -221,6 +221,5 @@ RULES = (
         stage=Stage.STANDING,
         severity=Severity.WARNING,
         certainty=Certainty.POSSIBLE,
-        patience=2,
     ),
 )

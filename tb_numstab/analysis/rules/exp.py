@@ -11,9 +11,10 @@ from tb_numstab.analysis.rules.rule import Rule, Stage
 
 
 def _near_overflow(o: Ops) -> Mask:
-    """The largest argument lies within 20 % of the overflow threshold, ln(max)."""
+    """The largest argument is beyond 60 % of the overflow threshold, ln(max): 1e23 in float32; 80 % in float16."""
     threshold = (o.max_exp + 1) * np.log(2)
-    return np.asarray((o.x.max > 0.8 * threshold) & (o.x.max <= threshold))
+    share = np.where(o.max_exp > 16, 0.6, 0.8)
+    return np.asarray((o.x.max > share * threshold) & (o.x.max <= threshold))
 
 
 def _hyperbolic_near_overflow(o: Ops) -> Mask:
@@ -51,7 +52,7 @@ RULES = (
         title="Exponential close to overflow",
         families=("exp",),
         when=_near_overflow,
-        precondition="the largest argument is above 80 % of ln(max)",
+        precondition="the largest argument is above 60 % of ln(max), in float16 above 80 %",
         explain="{op} gets arguments up to {x.max:.4g}; exp overflows {f.name} above {f.exp_overflow:.2f}.",
         fix=_FIX,
         source="DEBAR (ESEC/FSE 2020)",

@@ -21,6 +21,7 @@ from tb_numstab.analysis.patterns import (
     log_of_probability,
     logsumexp_by_hand,
     mask_changes,
+    small_product,
     softmax_by_hand,
     structural,
     unstable,
@@ -55,8 +56,8 @@ RULES = (
         "Logarithm of a probability without a guard",
         ("log",),
         structural(log_of_probability),
-        "the argument of Log is the result of Softmax or Sigmoid, or 1 minus it, no positive constant is added and no "
-        "clip keeps it from 0, and a gradient is taken",
+        "the argument of Log is the result of Softmax or Sigmoid, or 1 minus it or an Exp, no positive constant is "
+        "added and no clip keeps it from 0, and a gradient is taken",
         "{op} gets probabilities, now down to {x.min:.3g}, with nothing to keep them from 0: one that underflows "
         "gives -Inf.",
         Fix(
@@ -72,7 +73,7 @@ RULES = (
         ("div",),
         unstable(softmax_by_hand, ("move", "cast", "mul")),
         "exp(z) is divided by a sum of the same exp(z), the maximum is not subtracted, z is not clipped, and |z| has "
-        "passed a quarter of ln(max)",
+        "passed an eighth of ln(max)",
         "{op} normalises exponentials between {x.min:.3g} and {x.max:.3g}: exp overflows {f.name} above "
         "{f.exp_overflow:.2f}, and a row below {f.exp_underflow:.2f} is 0/0.",
         Fix(
@@ -88,7 +89,7 @@ RULES = (
         ("log",),
         unstable(logsumexp_by_hand, ("sum", "mean", "move", "cast", "add", "mul", "div")),
         "the argument of Log is a sum with exp(z) in it, the maximum is not subtracted, z is not clipped, and |z| has "
-        "passed a quarter of ln(max)",
+        "passed an eighth of ln(max)",
         "{op} gets sums of exponentials between {x.min:.3g} and {x.max:.3g}: they overflow above "
         "{f.exp_overflow:.2f}, and are 0 below {f.exp_underflow:.2f}.",
         Fix(
@@ -97,6 +98,22 @@ RULES = (
             "tf.reduce_logsumexp(z, 1); tf.nn.softplus(z)",
         ),
         "tensorflow/tensorflow#172; keras-team/keras#2586",
+    ),
+    _hazard(
+        "log-of-product",
+        "Logarithm of a product or determinant",
+        ("log",),
+        small_product,
+        "the argument of Log is the result of Prod, Cumprod or MatrixDeterminant, and has shrunk below 2^-31 (2^-3 in "
+        "float16) or grown beyond 2^31 (2^3)",
+        "{op} gets products between {x.min:.3g} and {x.max:.3g}: below {f.min_normal:.3g} they are 0, and the "
+        "logarithm -Inf; above {f.max_value:.3g} they overflow.",
+        Fix(
+            "Add up logarithms instead of multiplying.",
+            "tf.math.log(tf.reduce_prod(p, 1)); tf.math.log(tf.linalg.det(a))",
+            "tf.reduce_sum(tf.math.log(p), 1); tf.linalg.slogdet(a).log_abs_determinant",
+        ),
+        "hwalsuklee/tensorflow-mnist-VAE#4; RasmussenLab/vamb#12",
     ),
     _hazard(
         "where-trap-possible",
@@ -157,10 +174,11 @@ RULES = (
     _hazard(
         "denominator-may-vanish",
         "A denominator that can become zero",
-        ("div", "reciprocal", "rsqrt", "log"),
+        ("div", "reciprocal", "rsqrt", "log", "polygamma"),
         vanishing_denominator,
-        "a denominator (or the argument of Rsqrt or Log) is a ReLU, a norm or standard deviation, or a sum or mean of "
-        "non-negative values that hold zeros, without an epsilon, a clip or a tf.where",
+        "a denominator (or the argument of Rsqrt, Log, Digamma or Lgamma) is a ReLU, a norm or standard deviation, a "
+        "sum or mean of non-negative values that hold zeros, a sum over groups, or an eigenvalue, without an epsilon, "
+        "a clip or a tf.where",
         "The denominator (or argument) of {op} becomes 0 as soon as everything summed in it is 0: no epsilon, clip or "
         "tf.where keeps it from that.",
         Fix(
