@@ -38,13 +38,21 @@ interface Held<T> extends Answer<T> {
   scope: string;
 }
 
+/** Milliseconds until an unfinished answer is asked for again. */
+const PAUSE = 500;
+
 /**
- * Fetches a route again whenever it, its parameters or the data change; path null fetches nothing.
+ * Fetches a route again whenever it, its parameters or the data change, or while the answer is `unfinished`;
+ * path null fetches nothing.
  *
  * An answer stays on the page until the next one of the same route, run and session is there, so that
  * walking through steps neither flickers nor loses the keyboard's place. Another run's never does.
  */
-export function useAnswer<T>(path: string | null, params: Params = {}): Answer<T> {
+export function useAnswer<T>(
+  path: string | null,
+  params: Params = {},
+  unfinished: (value: T) => boolean = () => false,
+): Answer<T> {
   const { source, version } = useApp();
   const key = path === null ? "" : routeKey(path, params);
   const scope = path === null ? "" : routeKey(path, { run: params.run, session: params.session });
@@ -61,12 +69,20 @@ export function useAnswer<T>(path: string | null, params: Params = {}): Answer<T
       error: null,
       loading: true,
     }));
-    source.get<T>(path, params).then(
-      (value) => wanted && setHeld({ ...here, value, error: null, loading: false }),
-      (error) => wanted && setHeld({ ...here, value: null, error, loading: false }),
-    );
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const ask = () =>
+      source.get<T>(path, params).then(
+        (value) => {
+          if (!wanted) return;
+          setHeld({ ...here, value, error: null, loading: false });
+          if (unfinished(value)) timer = setTimeout(ask, PAUSE);
+        },
+        (error) => wanted && setHeld({ ...here, value: null, error, loading: false }),
+      );
+    ask();
     return () => {
       wanted = false;
+      clearTimeout(timer);
     };
   }, [key, version, source]);
 

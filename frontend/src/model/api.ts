@@ -90,6 +90,8 @@ export interface Finding {
 export interface Overview {
   run: string;
   session: SessionInfo;
+  /** Records that the verdict and the findings are about; fewer than the session has while the server is at it. */
+  judged: number;
   sessions: SessionInfo[];
   problems: string[];
   notes: string[];

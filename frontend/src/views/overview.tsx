@@ -11,18 +11,39 @@ import { download } from "../host/download";
 import type { Finding, Overview, Verdict } from "../model/api";
 import { findingsCsv } from "../model/csv";
 import { tellingStep } from "../model/finding";
-import { listed, place, plural, prose, stepRange } from "../model/format";
+import { count, listed, place, plural, prose, stepRange } from "../model/format";
+
+/** Milliseconds that the server may judge a long run before it shows how far that has come. */
+const PATIENCE = 500;
+
+function isUnfinished(overview: Overview): boolean {
+  return overview.judged < overview.session.records;
+}
+
+/** How much of the run the page is about. */
+function Judging({ overview }: { overview: Overview }) {
+  const { judged, session } = overview;
+  return (
+    <p class="remark" role="status">
+      <progress max={session.records} value={judged} aria-label="Records judged" /> Judged so far: the first{" "}
+      {count(judged)} of {count(session.records)} records.
+    </p>
+  );
+}
 
 /** The first look: how the run is doing, what is wrong, why, and how to mend it, without a click. */
 export function OverviewView({ runs, verdicts }: RunsProps) {
-  const { state } = useApp();
-  const { value, error } = useAnswer<Overview>("overview", { run: state.run, session: state.session });
+  const { state, source } = useApp();
+  const { run, session } = state;
+  const patience = source.live ? PATIENCE : null;
+  const { value, error } = useAnswer<Overview>("overview", { run, session, patience }, isUnfinished);
   if (error) return <Failure error={error} />;
   if (value === null) return <Waiting what="Looking at the measurements" />;
   if (value.verdict === null) return <Begun overview={value} />;
   const [worst, ...others] = value.findings;
   return (
     <>
+      {isUnfinished(value) && <Judging overview={value} />}
       <Banner verdict={value.verdict} worst={worst} />
       <Remarks overview={value} />
       {worst ? <MainFinding finding={worst} /> : <AllWell />}
