@@ -23,12 +23,15 @@ class Memory:
     Attributes:
       moved_exp: float64 [N], of each variable update the largest exponent of a change that was
         not lost (see LOST); NaN while all were.
+      moved_from_exp: float64 [N], exponent of each updated variable's largest element before the last change
+        that was not lost; NaN while all were.
       value_exp: float64 [N], exponent of each updated variable's largest element after its last update.
       masked: float64 [N], share of -Inf among the logits of a Softmax in the last record.
       course: loss, gradient norm and loss scale of all records, the present one included.
     """
 
     moved_exp: Floats = field(default_factory=lambda: np.empty(0))
+    moved_from_exp: Floats = field(default_factory=lambda: np.empty(0))
     value_exp: Floats = field(default_factory=lambda: np.empty(0))
     masked: Floats = field(default_factory=lambda: np.empty(0))
     course: Course = field(default_factory=Course)
@@ -36,6 +39,7 @@ class Memory:
     def reserve(self, size: int) -> None:
         """Makes room for a grown op table."""
         self.moved_exp = grown(self.moved_exp, size)
+        self.moved_from_exp = grown(self.moved_from_exp, size)
         self.value_exp = grown(self.value_exp, size)
         self.masked = grown(self.masked, size)
 
@@ -45,6 +49,9 @@ class Memory:
         total, change = Columns.of(table, u.total), Columns.of(table, u.change)
         moving = total.absorbed < LOST * total.operands
         moved = u.slots[moving]
+        old = Columns.of(table, u.old).max_exp
+        before = np.where(np.isnan(old), self.value_exp[u.slots], old)
+        self.moved_from_exp[moved] = before[moving]
         self.moved_exp[moved] = np.fmax(self.moved_exp[moved], change.max_exp[moving])
         self.value_exp[u.slots] = np.where(np.isnan(total.max_exp), self.value_exp[u.slots], total.max_exp)
         logits = graph.x[graph.members("softmax", "log-softmax")]

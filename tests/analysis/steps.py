@@ -106,8 +106,7 @@ def soft_update(dtype: Any, tau: float) -> Step:
         w = data(trace, np.full(8, 1.5), dtype)
         parts = [op(trace, "Mul", f.array * v.array, f, v) for f, v in ((kept, old), (rate, w))]
         total = op(trace, "AddV2", parts[0].array + parts[1].array, *parts)
-        assigned = {"role": Role.UPDATE, "variable": "average", "trainable": False}
-        op(trace, "AssignVariableOp", total.array, old, total, **assigned)
+        op(trace, "AssignVariableOp", total.array, old, total, role=Role.UPDATE, variable="average", trainable=False)
 
     return step
 

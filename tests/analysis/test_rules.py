@@ -12,6 +12,7 @@ from tb_numstab.analysis.rules import ORIGIN, RULES
 from tb_numstab.analysis.rules.__main__ import document
 from tb_numstab.analysis.rules.rule import Stage
 from tb_numstab.schema.names import NOT_REPRODUCED
+from tests.analysis.digits import angles, finite_difference, k3
 from tests.analysis.hazards import (
     arc_cosine,
     chosen_log,
@@ -183,6 +184,9 @@ CASES: dict[str, tuple[Step, Step]] = {
     "cancelled-before-pole": (distance(20000.0), distance(20.0)),
     "difference-of-rounded-numbers": (time_gaps(1_700_000_000, 50), time_gaps(1_700_000, 50)),
     "difference-of-rounded-numbers-possible": (time_gaps(1_700_000_000, 3600), time_gaps(1_700_000_000, 86_400 * 30)),
+    "difference-step-lost": (finite_difference(1e-8), finite_difference(1e-3)),
+    "small-terms-lost": (k3(0.022), k3(0.022, stable=True)),
+    "phase-lost": (angles(4097, H), angles(2047, H)),
     "update-lost": (sgd(4000.0, 1e-8, lambda i: 1e3), sgd(4000.0, 1e-8, lambda i: 1e-9)),
     "update-stopped": (
         descent(2040.0, lambda i, w: -1.0, H, trainable=False),
@@ -240,6 +244,10 @@ def test_the_overflow_of_cosh_is_told_by_the_largest_magnitude() -> None:
 def test_what_can_be_0_by_its_nature_is_a_hazard_below_a_fraction(op_type: str) -> None:
     assert findings(divided_by(op_type)) == {"denominator-may-vanish"}
     assert findings(divided_by("Softplus")) == set()
+
+
+def test_a_formula_of_noise_around_0_may_give_0() -> None:
+    assert "small-terms-lost" not in findings(k3(1e-4))
 
 
 def test_1_minus_an_exponential_and_a_clip_that_lets_1_pass_are_hazards_below_a_logarithm() -> None:
@@ -303,6 +311,7 @@ def test_rule_ids_are_unique_and_an_origin_always_finds_one() -> None:
         masked_mean(zeros=False),
         masked_mean(exp=True),
         average(H, 0.1),
+        descent(2048.0, lambda i, w: 0.25 if i else 2.0, H, trainable=False),
         bias_correction(0.999, rate=0.0),
         reciprocal_norm(1e6),
         added([1e9, 2e9], [0.1, 0.2], b_is_variable=True),
@@ -324,6 +333,7 @@ def test_rule_ids_are_unique_and_an_origin_always_finds_one() -> None:
         "positive weights",
         "sum of exp",
         "average",
+        "small changes that stop",
         "rate 0",
         "clipped rsqrt",
         "young bias",

@@ -74,6 +74,49 @@ def _feeds_pole(o: Ops) -> Mask:
     return o.among(graph.feeding(_denominator_like(graph), graph.mask(*GUARDS)))
 
 
+def lost_steps(o: Ops, slot: int) -> list[int]:
+    """Sums that lost an operand in every element, behind one side of a difference that is 0, not behind the other.
+
+    So f(x + h) - f(x) is 0 where x + h is x. An epsilon below a fraction, root or logarithm is meant to be lost.
+    """
+    g, rows = o.graph, Columns(o.table)
+    x, y = int(g.x[slot]), int(g.y[slot])
+    alike = g.family(slot) == "sub" and x >= 0 and y >= 0 and g.sites[x].op_type == g.sites[y].op_type
+    if not alike or not rows.zero[slot] == rows.size[slot]:
+        return []
+    lost = g.mask("add", "sub") & (rows.absorbed == rows.operands) & (rows.operands > 0) & g.role(Role.FORWARD)
+    lost &= ~g.feeding(_denominator_like(g), g.mask(*GUARDS))
+    if not lost.any():
+        return []
+    behind_x, behind_y = (g.feeding(g.as_mask([side]), g.role(Role.FORWARD), g.size) for side in (x, y))
+    return [int(s) for s in np.flatnonzero(lost & (behind_x ^ behind_y))]
+
+
+def _step_is_lost(o: Ops) -> Mask:
+    """The step of a finite difference changes nothing, and so the difference is 0."""
+    g, rows = o.graph, Columns(o.table)
+    zero = g.mask("sub") & g.role(Role.FORWARD) & (rows.zero == rows.size) & (rows.size > 0) & g.reaches_result
+    return o.among(g.as_mask([s for slot in np.flatnonzero(zero) for s in lost_steps(o, int(slot))]))
+
+
+def _small_terms_lost(o: Ops) -> Mask:
+    """All that is left of a formula minus a literal is 0, in every element, though what goes into it varies.
+
+    exp(x) - x - 1 is x^2 / 2, and 0 where that is below the last place of 1. What goes in must be larger than
+    the square root of the last place, so that noise around 0 is not meant.
+    """
+    g = o.graph
+    literal = o.y_among(g.role(Role.CONSTANT)) & (o.y.nonzero > 0)
+    of_arithmetic = o.x_among(g.mask("add", "sub", "exp", "hyperbolic", "sqrt", "mul", "div"))
+    zero = (o.out.size > 1) & (o.out.zero == o.out.size)
+    left = Columns.of(o.table, np.where(o.x_slots >= 0, g.x[o.x_slots], -1))
+    right = Columns.of(o.table, np.where(o.x_slots >= 0, g.y[o.x_slots], -1))
+    varies = (left.min < left.max) & ~(right.min == right.max)
+    meant = np.fmin(left.max_exp, right.max_exp) >= -o.precision / 2 - 2
+    counts = o.among(g.role(Role.FORWARD) & g.reaches_result)
+    return np.asarray(literal & of_arithmetic & zero & varies & meant & counts)
+
+
 def _is_variance(o: Ops) -> Mask:
     """E[x^2] - E[x]^2: a mean (or sum) of squares minus a square."""
     graph = o.graph
@@ -154,6 +197,42 @@ RULES = (
         stage=Stage.STANDING,
         severity=Severity.WARNING,
         patience=2,
+    ),
+    Rule(
+        id="difference-step-lost",
+        title="The step of a finite difference is lost",
+        families=("add", "sub"),
+        when=_step_is_lost,
+        precondition="a sum keeps one operand's bits in every element, and a difference is 0 in every element that has "
+        "this sum behind one of its sides only, as in f(x + h) - f(x)",
+        explain="{op} adds up to {y.top} to values of {x.top}: none of {out.operands:,.0f} elements changes in "
+        "{f.name} ({f.precision} significant bits), and what is computed from it with and without that step is equal.",
+        fix=Fix(
+            "Make the step about the cube root of the format's resolution, 5e-3 in float32, or compute in float64.",
+            "(f(x + 1e-8) - f(x)) / 1e-8",
+            "(f(x + 5e-3) - f(x - 5e-3)) / 1e-2",
+        ),
+        source="Press et al., Numerical Recipes 5.7",
+        stage=Stage.STANDING,
+        patience=2,
+    ),
+    Rule(
+        id="small-terms-lost",
+        title="A formula for something small gives 0",
+        families=("sub",),
+        when=_small_terms_lost,
+        precondition="a computed value minus a literal is 0 in every element, although the operands of that value vary "
+        "and are not small against the square root of the last place",
+        explain="{op} gives 0 in all {out.size:,.0f} elements: next to {y.max:.4g}, {f.name} ({f.precision} "
+        "significant bits) does not hold what is left of this formula.",
+        fix=Fix(
+            "Use the op that leaves out the large part, in float32.",
+            "tf.exp(x) - x - 1.0",
+            "tf.math.expm1(x) - x  # in float32",
+        ),
+        source="Goldberg 1991, theorem 4; joschu.net/blog/kl-approx.html",
+        stage=Stage.STANDING,
+        patience=3,
     ),
     Rule(
         id="cancelled-before-pole",

@@ -9,6 +9,7 @@ from tb_numstab.analysis.finding import Certainty, Fix, Severity
 from tb_numstab.analysis.graph import Mask, Slots
 from tb_numstab.analysis.memory import LOST
 from tb_numstab.analysis.ops import Ops
+from tb_numstab.analysis.rules.cancellation import lost_steps
 from tb_numstab.analysis.rules.rule import Rule, Stage
 from tb_numstab.schema.ops import Role
 
@@ -96,7 +97,8 @@ def _vanished_factor(o: Ops) -> Mask:
     if not len(trained) or not (change.zero == change.size).all() or not np.isnan(o.memory.moved_exp[trained]).all():
         return found
     blamed = {_vanishes_at(o, int(s)) for s in u.change[trainable[u.slots]]}
-    if -1 not in blamed:  # o looks at all slots, so that a slot is its own index
+    if -1 not in blamed and not any(lost_steps(o, s) for s in blamed):
+        # o looks at all slots, so that a slot is its own index
         found[list(blamed)] = True
     return found
 
@@ -116,8 +118,9 @@ def _vanishes_at(o: Ops, slot: int) -> int:
 
 
 def _stopped(o: Ops) -> Mask:
-    """A variable moved before, and now changes of the same size are lost: it has grown too large."""
-    return np.asarray((_share(o) >= LOST) & (o.y.max_exp >= o.memory.moved_exp[o.slots] - 1))
+    """A variable has grown past a power of two, and now changes that moved it before are lost."""
+    grew = o.out.max_exp > o.memory.moved_from_exp[o.slots]
+    return np.asarray((_share(o) >= LOST) & grew & (o.y.max_exp >= o.memory.moved_exp[o.slots] - 1))
 
 
 _STOOD_STILL = (
@@ -173,7 +176,8 @@ RULES = (
         explain="{op} gives 0 in {out.zero:,.0f} of {out.size:,.0f} elements from operands up to {x.top} and {y.top} "
         "({f.name}, {f.precision} bits), and every update is multiplied by it: no weight has moved.",
         fix=Fix(
-            "Keep variables and optimizer in float32; 0.999 is 1 in bfloat16, so 1 - beta_2 ** t is 0.",
+            "Find why it is 0. In bfloat16, 0.999 is 1 and so 1 - beta_2 ** t is 0: keep variables and optimizer in "
+            "float32.",
             'keras.layers.Dense(32, dtype="bfloat16")',
             'keras.layers.Dense(32, dtype="mixed_bfloat16")',
         ),
@@ -188,7 +192,7 @@ RULES = (
         families=("update",),
         when=_stopped,
         precondition="at least 95 % of the elements with a non-zero change keep their bits, although changes of this "
-        "size moved the variable before",
+        "size moved the variable when it was smaller",
         explain="{op} no longer changes {site.variable}: it stands at {out.top} (largest {out.magnitude:.5g}), "
         "and a change of {y.top} is below half a unit in its last place ({f.name}, {f.precision} bits).",
         fix=Fix(
