@@ -66,6 +66,24 @@ def test_folder_removed_while_training(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def test_folder_removed_while_fitting(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    import keras
+
+    class Remover(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untyped
+        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+            if batch == 2:
+                shutil.rmtree(tmp_path / "run")
+
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    callbacks = [Remover(), tb_numstab.NumericalHealth(str(tmp_path / "run"), every=1)]
+    model.fit(np.ones((20, 2)), np.ones((20, 1)), batch_size=4, verbose=0, callbacks=callbacks)
+    assert model.optimizer.iterations == 5
+    (message,) = warnings(caplog)
+    assert "was removed; logging begins anew" in message
+    assert only_run(tmp_path / "run").sessions[0].steps == [2, 3, 4]
+
+
 def test_disk_full_while_training(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     step = training()
     limits, previous = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -55,7 +56,7 @@ class NumericalHealth(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
         """
         super().__init__()
         self.health: StepHealth | None = None
-        self._log_dir = log_dir
+        self._log_dir = str(log_dir)
         self._watcher = Watcher(Options(every, replay, on_nonfinite, max_records, source))
         self._writer: Any = None
         self._scope: StepScope | None = None
@@ -66,10 +67,7 @@ class NumericalHealth(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
         optimizer = self.model.optimizer
         self._next_step = 0 if optimizer is None else int(tf.convert_to_tensor(optimizer.iterations))
         if self._writer is None:
-            try:
-                self._writer = tf.summary.create_file_writer(str(self._log_dir))
-            except (tf.errors.OpError, OSError) as error:
-                warn_once(f"cannot write to {self._log_dir}, so nothing is logged: {error}")
+            self._open_writer()
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         self._close_scope()
@@ -85,6 +83,7 @@ class NumericalHealth(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
             hand_over(scope)
         self._next_step += 1 + batch - self._batch
         if scope is not None:
+            self._look_for_folder()
             self.health = log_step_to(self._writer, self._next_step - 1)
 
     def on_train_end(self, logs: Any = None) -> None:
@@ -126,6 +125,20 @@ class NumericalHealth(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
 
     def _implements_predict_batch_hooks(self) -> bool:
         return False
+
+    def _open_writer(self) -> None:
+        try:
+            self._writer = tf.summary.create_file_writer(self._log_dir)
+        except (tf.errors.OpError, OSError) as error:
+            self._writer = None
+            warn_once(f"cannot write to {self._log_dir}, so nothing is logged: {error}")
+
+    def _look_for_folder(self) -> None:
+        """Begins a new log where the folder was removed: TensorFlow would go on writing into the removed file."""
+        written = self._writer is not None and self.health is not None and self.health.measured
+        if written and "://" not in self._log_dir and not os.path.isdir(self._log_dir):
+            warn_once(f"the folder {self._log_dir} was removed; logging begins anew in a new one")
+            self._open_writer()
 
     def _close_scope(self) -> None:
         scope, self._scope = self._scope, None
