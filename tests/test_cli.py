@@ -18,11 +18,11 @@ import pytest
 from tb_numstab.cli.check import FOLLOW_SECONDS
 from tb_numstab.cli.main import main
 from tb_numstab.schema.ops import Frame
+from tests.support.processes import LAUNCH
 from tests.support.runs import SyntheticRun, make_run
 from tests.support.synthetic import Recorder, framed
 
 ROOT = Path(__file__).parent.parent
-LAUNCH = [sys.executable, "-c", "import sys; from tb_numstab.cli.main import main; sys.exit(main(sys.argv[1:]))"]
 
 Result = tuple[int, str, str]
 Cli = Callable[..., Result]

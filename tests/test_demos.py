@@ -8,7 +8,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from importlib import util
 from pathlib import Path
 from urllib.request import urlopen
@@ -19,6 +18,7 @@ from tb_numstab.analysis.engine import Analysis, analyse
 from tb_numstab.analysis.finding import Status
 from tb_numstab.cli.main import main
 from tb_numstab.store.event_files import read_runs
+from tests.support.processes import LAUNCH
 
 ROOT = Path(__file__).parent.parent
 DEMOS = ROOT / "demo"
@@ -104,7 +104,7 @@ def test_the_product_of_the_seed_story_is_a_wide_gap_without_harm(trained: Train
 # ---- tb-numstab demo --------------------------------------------------------------------------
 
 
-COMMAND = [sys.executable, "-c", "import sys; from tb_numstab.cli.main import main; sys.exit(main())", "demo"]
+COMMAND = [*LAUNCH, "demo"]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
 
 
