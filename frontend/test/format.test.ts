@@ -49,6 +49,7 @@ test("counts and shares", () => {
   assert.equal(count(999), "999");
   assert.equal(share(0, 10), "0 %");
   assert.equal(share(10, 10), "100 %");
+  assert.equal(share(4090, 4096), "99.9 %");
   assert.equal(share(1, 100000), "< 0.1 %");
   assert.equal(share(99999, 100000), "> 99.9 %");
   assert.equal(share(1, 3), "33 %");

@@ -65,6 +65,22 @@ def test_a_long_run_tells_how_far_reading_it_has_come(own_tab: Tab) -> None:
     expect(reading).to_have_count(0)
 
 
+def test_a_verdict_on_a_part_says_so_until_it_is_on_all(own_tab: Tab) -> None:
+    answers = iter((30, 60))
+
+    def judged_so_far(route: Route) -> None:
+        assert "patience=" in route.request.url
+        overview = route.fetch().json()
+        route.fulfill(json=overview | {"judged": next(answers, overview["judged"])})
+
+    own_tab.page.route(OVERVIEW, judged_so_far)
+    frame = own_tab.open(run="healthy")
+    part = frame.get_by_role("status").filter(has_text="Judged so far")
+    expect(part).to_contain_text("the first 30 of 80 records")
+    expect(part).to_contain_text("the first 60 of 80 records")
+    expect(part).to_have_count(0)
+
+
 def test_what_is_missing_leads_back_to_the_run(own_tab: Tab) -> None:
     frame = own_tab.open(run="healthy", op="Nope:0")
     frame.get_by_role("link", name="Overview of the run").click()

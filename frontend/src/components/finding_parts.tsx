@@ -1,4 +1,3 @@
-import { Fragment } from "preact";
 import { useApp } from "../context";
 import { addressOf } from "../host/address";
 import type { Certainty, Finding, Hop } from "../model/api";
@@ -114,12 +113,12 @@ function DiffPart({ name, sign, code }: { name: string; sign: string; code: stri
       <code>
         {code.split("\n").map((line, i) => (
           // biome-ignore lint/suspicious/noArrayIndexKey: lines of a text have no other name.
-          <Fragment key={i}>
+          <span class="diff-line" key={i}>
             <span class="diff-sign" aria-hidden="true">
               {sign}
             </span>
             {`${line}\n`}
-          </Fragment>
+          </span>
         ))}
       </code>
     </pre>

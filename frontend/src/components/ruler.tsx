@@ -127,15 +127,19 @@ interface GapProps {
   width: number;
 }
 
+/** Operands closer than this share of their format's digits are of one scale: nothing to point at. */
+const WIDE = 0.25;
+
 /** A dimension line between the largest magnitudes of the two operands, with its length in bits. */
 function Gap({ a, b, domain, width }: GapProps) {
   const bits = scaleGap(a.measure, b.measure);
-  if (bits === null || bits === 0 || a.measure?.max_exp == null || b.measure?.max_exp == null) return null;
+  const precision = b.format?.precision ?? 0;
+  if (!bits || bits < WIDE * precision || a.measure?.max_exp == null || b.measure?.max_exp == null)
+    return null;
   const gutters = guttersFor(width);
   const axis = width - gutters.zero - gutters.inf - gutters.nan;
   const at = (exp: number) => gutters.zero + position(exp + 1, domain, axis);
   const ends = [at(a.measure.max_exp), at(b.measure.max_exp)].sort((x, y) => x - y) as [number, number];
-  const precision = b.format?.precision;
   const text = `${plural(bits, "bit")} apart${precision ? ` (${b.format?.name} keeps ${precision})` : ""}`;
   const middle = (ends[0] + ends[1]) / 2;
   const anchor = middle < width * 0.25 ? "start" : middle > width * 0.75 ? "end" : "middle";

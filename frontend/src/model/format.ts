@@ -53,7 +53,7 @@ export function share(part: number, whole: number): string {
   const percent = (100 * part) / whole;
   if (percent < 0.1) return "< 0.1 %";
   if (percent > 99.9) return "> 99.9 %";
-  return `${Number(percent.toPrecision(2))} %`;
+  return `${Number(percent.toPrecision(percent > 99 ? 3 : 2))} %`;
 }
 
 export function plural(n: number, one: string, many = `${one}s`): string {

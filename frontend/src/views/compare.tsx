@@ -126,7 +126,7 @@ function PartedOps({ comparison }: { comparison: Comparison }) {
               <th scope="col">Op</th>
               <th scope="col">Range in {comparison.run}</th>
               <th scope="col">Range in {comparison.against}</th>
-              <th scope="col">Difference</th>
+              <th scope="col">What differs in {comparison.run}</th>
             </tr>
           </thead>
           <tbody>
@@ -175,5 +175,5 @@ function difference({ reason, here, there }: ComparedOp, { run, against }: Compa
   if (reason === "absorbed")
     return `most additions lost in ${onlyIn((m) => (m.absorbed ?? 0) / (m.operands || 1))} only`;
   const bits = (here?.max_exp ?? 0) - (there?.max_exp ?? 0);
-  return `${plural(Math.abs(bits), "bit")} ${bits > 0 ? "larger" : "smaller"} in ${run}`;
+  return `${plural(Math.abs(bits), "bit")} ${bits > 0 ? "larger" : "smaller"}`;
 }
