@@ -11,13 +11,17 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from tb_numstab.cli import check
 from tb_numstab.cli.check import FOLLOW_SECONDS
 from tb_numstab.cli.main import main
 from tb_numstab.schema.ops import Frame
+from tb_numstab.store.event_files import read_runs
+from tb_numstab.views.subject import Subjects
 from tests.support.processes import LAUNCH
 from tests.support.runs import SyntheticRun, make_run
 from tests.support.synthetic import Recorder, framed
@@ -167,6 +171,16 @@ def test_every_worker_is_judged(cli: Cli, small: SyntheticRun, tmp_path: Path) -
     code, out, _ = cli("check", tmp_path)
     assert code == 1
     assert ". (worker0): broken" in out and ". (worker1): healthy" in out
+
+
+def test_judging_of_a_long_run_tells_how_far_it_is(logdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (run,) = read_runs(str(logdir), "healthy")
+    done = iter((10, 40, 80))
+    monkeypatch.setattr(Subjects, "get", lambda *_: SimpleNamespace(judged=next(done)))
+    told: list[tuple[str, int, int]] = []
+    subject = check._judged(run, run.sessions[0], lambda *part: told.append(part), Subjects())
+    assert told == [("healthy", 10, 80), ("healthy", 40, 80)]
+    assert subject.judged == 80
 
 
 # ---- check: bad input -------------------------------------------------------------------------

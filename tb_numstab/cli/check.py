@@ -16,7 +16,7 @@ from tb_numstab.cli import reading
 from tb_numstab.cli.check_output import FORMATS, Checked, Summary
 from tb_numstab.cli.errors import EXIT_CLEAN, EXIT_FINDINGS, CliError
 from tb_numstab.cli.text import printable
-from tb_numstab.store.event_files import LogFolder
+from tb_numstab.store.event_files import LogFolder, Progress
 from tb_numstab.store.run_data import RunData, Session
 from tb_numstab.views.op_index import OpIndex
 from tb_numstab.views.subject import Subject, Subjects
@@ -118,7 +118,7 @@ def _check(
             yield Checked(subject, new, len(selected) - len(new), len(subject.findings) - len(selected))
 
 
-def _judged(run: RunData, session: Session, progress: reading.ProgressLine, subjects: Subjects) -> Subject:
+def _judged(run: RunData, session: Session, progress: Progress, subjects: Subjects) -> Subject:
     """The session with all of its records judged; tells how far it is while that takes."""
     while True:
         subject = subjects.get(run, session.id, PROGRESS_SECONDS)
