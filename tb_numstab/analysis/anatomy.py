@@ -68,6 +68,12 @@ class Anatomy:
         return slot if slot >= 0 and self.graph.sites[slot].role is Role.VARIABLE and self.graph.trainable[slot] else -1
 
     @cached_property
+    def kernel_gradients(self) -> Slots:
+        """The gradient of each layer's kernel, -1 where it is not made by one op."""
+        made_for = {self.graph.sites[slot].gradient_of: int(slot) for slot in self.gradients}
+        return np.array([made_for.get(int(product), -1) for product in self.layers[0]], np.int64)
+
+    @cached_property
     def hidden(self) -> Mask:
         """Forward slots whose value another layer with a kernel works on, bool [N]."""
         graph = self.graph

@@ -34,17 +34,19 @@ class Course:
       records: how many went in.
       loss, norm, scale: one value for each record, NaN where it has none. ``norm`` is the Euclidean norm
         of all gradients together, from samples where these are large.
-      spikes: records whose norm was a spike.
+      steps: from the first record's step to the last one's.
+      spiking: whether the last record's norm was a spike; ``spikes`` counts those that were.
     """
 
     def __init__(self) -> None:
-        self.records = 0
+        self.records = self.steps = 0
         self.loss: list[float] = []
         self.norm: list[float] = []
         self.scale: list[float] = []
         self.spikes = 0
         self.spiking = False
         self._usual: list[float] = []
+        self._first_step: int | None = None
         self._anatomy: Anatomy | None = None
 
     def anatomy(self, graph: OpGraph) -> Anatomy:
@@ -53,10 +55,11 @@ class Course:
             self._anatomy = Anatomy(graph)
         return self._anatomy
 
-    def feed(self, graph: OpGraph, table: Row) -> None:
+    def feed(self, graph: OpGraph, table: Row, step: int) -> None:
         """Takes in one record, before the rules judge it."""
         parts = self.anatomy(graph)
-        self.records += 1
+        self._first_step = step if self._first_step is None else self._first_step
+        self.records, self.steps = self.records + 1, step - self._first_step
         self.loss.append(_last(Columns.of(table, np.array([parts.loss])).max) if parts.loss >= 0 else np.nan)
         self.scale.append(_last(Columns.of(table, parts.loss_scales).max))
         rows = Columns.of(table, parts.gradients)

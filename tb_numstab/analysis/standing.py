@@ -52,7 +52,7 @@ class Standing:
     def feed(self, graph: OpGraph, table: Row, step: int) -> None:
         """Takes in one record."""
         self._memory.reserve(graph.size)
-        self._memory.course.feed(graph, table)
+        self._memory.course.feed(graph, table, step)
         views: dict[tuple[str, ...], Ops] = {}
         for rule in STANDING:
             if rule.families not in views:

@@ -9,7 +9,7 @@ import pytest
 
 from tb_numstab.analysis.finding import Finding, Severity
 from tb_numstab.analysis.rules import learning, training
-from tests.analysis.trainings import dense, normal, normalised, outliers, steep, train
+from tests.analysis.trainings import batch_normalised, dense, normal, normalised, outliers, steep, train
 
 Findings = dict[str, Finding]
 SGD, ADAM = keras.optimizers.SGD, keras.optimizers.Adam
@@ -45,13 +45,21 @@ PAIRS: dict[str, tuple[Callable[[], Findings], Callable[[], Findings]]] = {
         lambda: train(normalised(1e-3), scale=lambda step: 1e-3),
         lambda: train(normalised(1e-3)),
     ),
+    "moving-variance-off": (
+        lambda: train(batch_normalised, steps=30, scale=lambda step: 100.0 if step == 24 else 1.0),
+        lambda: train(batch_normalised, steps=30),
+    ),
+    "gradient-vanishes": (
+        lambda: train(dense(*[8] * 7, activation="sigmoid", kernels=normal(0.1))),
+        lambda: train(dense(*[8] * 7)),
+    ),
     "learning-rate-high": (
-        lambda: train(dense(16, activation="tanh"), ADAM(2.0), steps=40),
-        lambda: train(dense(16, activation="tanh"), ADAM(0.02), steps=40),
+        lambda: train(dense(16, activation="tanh"), ADAM(2.0), steps=32),
+        lambda: train(dense(16, activation="tanh"), ADAM(0.02), steps=32),
     ),
     "learning-rate-low": (
-        lambda: train(dense(16), SGD(1e-7), steps=70),
-        lambda: train(dense(16), SGD(1e-2), steps=70),
+        lambda: train(dense(16), SGD(1e-8), steps=62),
+        lambda: train(dense(16), SGD(1e-2), steps=62),
     ),
     "gradient-spikes": (
         lambda: train(dense(16), SGD(1e-6), steps=30, scale=outliers),

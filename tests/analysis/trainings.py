@@ -66,6 +66,11 @@ def normalised(epsilon: float) -> Layers:
     return lambda: [keras.layers.LayerNormalization(epsilon=epsilon), keras.layers.Dense(1)]
 
 
+def batch_normalised() -> Sequence[Any]:
+    """A batch normalisation whose averages follow quickly."""
+    return [keras.layers.BatchNormalization(momentum=0.5), keras.layers.Dense(1)]
+
+
 def steep(y: Any, predicted: Any) -> Any:
     """A loss whose gradient leaves float16, also when it is scaled down a little."""
     return 1e12 * tf.reduce_mean(tf.cast(predicted, tf.float32))

@@ -6,17 +6,25 @@ import numpy as np
 
 from tb_numstab.analysis.columns import Columns, Floats
 from tb_numstab.analysis.finding import Certainty, Fix, Severity
-from tb_numstab.analysis.graph import Mask
+from tb_numstab.analysis.graph import Mask, Slots
 from tb_numstab.analysis.guards import Guards
 from tb_numstab.analysis.ops import Ops
 from tb_numstab.analysis.rules.rule import Rule, Stage
 from tb_numstab.schema.ops import Role
 
 DRIFT = 10
-"""Bits that activations may grow or shrink from the first layer to the last."""
+"""Bits that activations may grow or shrink from the first layer to the last. In 50 healthy trainings at most 7."""
+
+FAINT = 2.0**-20
+"""Root mean square of the first kernel's gradient over the largest of any kernel, where the first hardly learns.
+In 50 healthy trainings at least 2^-16, that of attention's query kernels."""
+
+FAR = 4
+"""Bits between a batch's variance and the moving one."""
 
 SATURATED = 2.0**-7
-"""Root mean square of the gradient behind a sigmoid or tanh over that before it, where nearly all is flat."""
+"""Root mean square of the gradient behind a sigmoid or tanh over that before it, where nearly all is flat.
+In 50 healthy trainings at least 2^-2.1."""
 
 
 def _is_relu(g: Guards, slot: int) -> bool:
@@ -82,6 +90,47 @@ def _below_epsilon(o: Ops) -> Mask:
     rooted = o.graph.as_mask(o.graph.x[o.graph.members("rsqrt", "sqrt")])
     guarded = o.y_among(o.graph.role(Role.CONSTANT)) & (o.y.size == 1) & o.among(rooted & o.graph.role(Role.FORWARD))
     return np.asarray(guarded & (o.x.min >= 0) & (o.x.max > 0) & (o.x.max < o.y.min))
+
+
+def _vanishing(o: Ops) -> Mask:
+    """The kernel of an early layer gets next to no gradient, beside what a later one gets."""
+    found = np.zeros(len(o.slots), bool)
+    gradients = o.memory.course.anatomy(o.graph).kernel_gradients
+    gradients = gradients[gradients >= 0]
+    if len(gradients):
+        sizes = Columns.of(o.table, gradients).rms
+        found[gradients[0]] = 0 < sizes[0] < FAINT * np.nanmax(sizes)  # o looks at all slots
+    return found
+
+
+def _largest_gradient(o: Ops) -> float:
+    gradients = o.memory.course.anatomy(o.graph).kernel_gradients
+    return float(np.nanmax(Columns.of(o.table, gradients).rms))
+
+
+def _moving(o: Ops) -> tuple[Slots, Slots]:
+    """Of old * momentum + new * (1 - momentum): the slots of old and new."""
+    return np.where(o.x_slots >= 0, o.graph.x[o.x_slots], -1), np.where(o.y_slots >= 0, o.graph.x[o.y_slots], -1)
+
+
+def _apart(o: Ops) -> Floats:
+    """Bits by which a batch's variance exceeds the moving one."""
+    old, new = _moving(o)
+    return np.asarray(np.log2(Columns.of(o.table, new).rms / Columns.of(o.table, old).rms), np.float64)
+
+
+def _is_moving_variance(g: Guards, slot: int) -> bool:
+    return any(
+        g.graph.sites[c].role is Role.UPDATE and g.graph.sites[c].variable.endswith("moving_variance")
+        for c in g.graph.consumers(slot)
+    )
+
+
+def _moving_variance_off(o: Ops) -> Mask:
+    """The moving variance is far from the batch's, although it has had ten times its own time constant."""
+    moving = o.among(o.graph.guards.chosen(_is_moving_variance, o.slots))
+    momentum = Columns.of(o.table, np.where(o.x_slots >= 0, o.graph.y[o.x_slots], -1)).max
+    return np.asarray(moving & (o.memory.course.steps * (1 - momentum) >= 10) & (np.abs(_apart(o)) >= FAR))
 
 
 RULES = (
@@ -182,5 +231,48 @@ RULES = (
         severity=Severity.INFO,
         certainty=Certainty.PROVEN,
         patience=5,
+    ),
+    Rule(
+        id="moving-variance-off",
+        title="What evaluation normalises by is far from what training does",
+        families=("add",),
+        when=_moving_variance_off,
+        precondition="over 3 records, after ten time constants 1 / (1 - momentum) of it, a moving_variance and the "
+        "variance of the batch differ by a factor of 16 or more (root mean squares)",
+        explain="The variance of the batch is 2^{n.apart:.1f} times the moving one that {op} keeps: it jumps from "
+        "batch to batch, and evaluation will not do what training does.",
+        figures=lambda o, i: {"apart": float(_apart(o)[i])},
+        fix=Fix(
+            "Look for outliers in the data, use larger batches, or normalise within each example.",
+            "keras.layers.BatchNormalization()",
+            "keras.layers.LayerNormalization()",
+        ),
+        source="Ioffe and Szegedy 2015; keras-team/keras#9965",
+        stage=Stage.STANDING,
+        severity=Severity.INFO,
+        certainty=Certainty.EVENT,
+        patience=3,
+    ),
+    Rule(
+        id="gradient-vanishes",
+        title="The first layer gets next to no gradient",
+        families=(),
+        when=_vanishing,
+        precondition="over 10 records the root mean square of the first kernel's gradient is below 2^-20 of the "
+        "largest of any kernel, and not 0",
+        explain="{op}: the gradient of the first kernel has a root mean square of {out.rms:.3g}, where another one has "
+        "{n.largest:.3g}.",
+        figures=lambda o, i: {"largest": _largest_gradient(o)},
+        fix=Fix(
+            "Let the gradient around: residual connections, normalisation, an activation that does not saturate.",
+            'h = keras.layers.Dense(64, activation="sigmoid")(h)',
+            'h = h + keras.layers.Dense(64, activation="relu")(keras.layers.LayerNormalization()(h))',
+        ),
+        source="Hochreiter 1991; AUTOTRAINER (ICSE 2021): ratio of first to last layer below 1e-3",
+        stage=Stage.STANDING,
+        severity=Severity.INFO,
+        certainty=Certainty.EVENT,
+        patience=10,
+        once=True,
     ),
 )
