@@ -58,8 +58,8 @@ PAIRS: dict[str, tuple[Callable[[], Findings], Callable[[], Findings]]] = {
         lambda: train(dense(16, activation="tanh"), ADAM(0.02), steps=32),
     ),
     "learning-rate-low": (
-        lambda: train(dense(16), SGD(1e-8), steps=62),
-        lambda: train(dense(16), SGD(1e-2), steps=62),
+        lambda: train(dense(16), SGD(1e-8), steps=70),
+        lambda: train(dense(16), SGD(1e-2), steps=70),
     ),
     "gradient-spikes": (
         lambda: train(dense(16), SGD(1e-6), steps=30, scale=outliers),
