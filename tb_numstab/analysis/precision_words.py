@@ -23,8 +23,11 @@ def percent(share: float) -> str:
 
 def summary(graph: OpGraph, precision: Precision) -> list[str]:
     """The whole answer: what to do first, then what each 16-bit format does and would do."""
-    told = [a for a in precision.advice if a.fmt.bits == 16]
-    return [recommendation(precision), *(f"{a.fmt.name}: {advice_text(graph, precision, a)}" for a in told)]
+    told = [recommendation(precision)]
+    told += [f"{a.fmt.name}: {advice_text(graph, precision, a)}" for a in precision.advice if a.fmt.bits == 16]
+    if precision.broken:
+        told.append(f"{counted(precision.broken, 'record')} with NaN or Inf in the result left out.")
+    return told
 
 
 def recommendation(precision: Precision) -> str:
@@ -37,6 +40,8 @@ def recommendation(precision: Precision) -> str:
         return f"{name} is too narrow: compute {counted(len(current.keep), 'place')} in float32, or use bfloat16."
     if gradients is not None and gradients.underflow > NEGLIGIBLE:
         return f"{name} loses {percent(gradients.underflow)} of the gradient elements: scale the loss, or use bfloat16."
+    if precision.broken:
+        return f"{name} held until NaN or Inf did harm: look at the findings first."
     if precision.weights_in == name:
         return f"{name} has the range; but keep the weights in float32, with the policy mixed_{name}."
     return f"{name} does well here: leave it as it is."
@@ -47,7 +52,7 @@ def _for_wide_run(precision: Precision) -> str:
     if bfloat16.fit == float16.fit == Fit.FITS:
         return "Either 16-bit format would do, with the weights kept in float32."
     if float16.fit == Fit.NOT:
-        needs = ", float16 would not"
+        needs = "; float16 would not"
     else:
         needs = f"; float16 needs {_measures(float16)}"
     if bfloat16.fit == Fit.FITS:

@@ -35,6 +35,7 @@ class Spread:
 
     Attributes:
       records: how many records went in.
+      broken: how many were left out, for a NaN or Inf in them that does harm.
       largest: float64 [N], the largest finite magnitude.
       max_exp, min_exp: float64 [N], exponents of the largest and the smallest non-zero magnitude.
 
@@ -43,7 +44,7 @@ class Spread:
     """
 
     def __init__(self) -> None:
-        self.records = 0
+        self.records = self.broken = 0
         self.largest = self.max_exp = self.min_exp = np.empty(0)
         self._totals = np.empty((0, len(_TOTALS)))
         self._units = np.empty((0, HISTOGRAM_BINS))  # 1/255 of the elements of one record each
@@ -54,11 +55,12 @@ class Spread:
         self._lock = threading.Lock()
 
     def feed(self, graph: OpGraph, record: StepRecord) -> None:
-        """Takes in one record, but for one with a NaN or Inf that does harm: what follows from it means nothing."""
+        """Takes in one record. What follows from a NaN or Inf that does harm means nothing, and is left out."""
         self.reserve(graph)
         known = record.slots < graph.size
         slots, rows = record.slots[known], Columns(record.rows[known])
         if (rows.finite < rows.size).any() and has_symptoms(graph, graph.table(record)):
+            self.broken += 1
             return
         self.records += 1
         self._extremes(slots, rows)

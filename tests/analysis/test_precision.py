@@ -156,7 +156,7 @@ def test_a_loss_scale_is_suggested_where_gradients_vanish(size: float, needed: b
 def test_gradients_too_far_apart_for_float16() -> None:
     def step(trace: Trace, i: int) -> None:
         training()(trace, i)
-        spread = np.exp2(RANDOM.uniform(-60, 10, (16, 16)))
+        spread = np.exp2(RANDOM.uniform(-90, 10, (16, 16)))
         x = data(trace, spread)
         op(trace, "MatMul", x.array, x, x, role=Role.GRADIENT, line=8)
 
@@ -208,6 +208,19 @@ def test_a_run_in_float16_is_judged_by_its_counts() -> None:
     graph, found = advise(training(dtype=np.float16))
     assert summary(graph, found)[0] == "float16 does well here: leave it as it is."
     assert code(found) == ""
+
+
+def test_a_run_in_float16_that_broke_is_not_praised() -> None:
+    def breaking(trace: Trace, i: int) -> None:
+        training(dtype=np.float16)(trace, i)
+        if i == 2:
+            w = variable(trace, [1.0])
+            update(trace, w, op(trace, "Mul", np.array([np.nan], np.float32), w))
+
+    graph, found = advise(breaking)
+    told = summary(graph, found)
+    assert told[0] == "float16 held until NaN or Inf did harm: look at the findings first."
+    assert told[-1] == "1 record with NaN or Inf in the result left out."
 
 
 def test_weights_in_16_bits_are_advised_against() -> None:
