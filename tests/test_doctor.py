@@ -24,7 +24,7 @@ def test_this_installation_works(capsys: pytest.CaptureFixture[str]) -> None:
     packages = {"numpy", "protobuf", "tensorboard", "keras"}
     covered = {"measured", "replayed", "XLA", "eager", "Keras", "session"}
     assert {what for what, state in found.items() if state == "ok"} >= {*packages, *covered, "tab", "log", "devices"}
-    assert [what for what, state in found.items() if state == "never"] == ["tf.py_function,"]
+    assert [what for what, state in found.items() if state == "never"] == ["queues"]
 
 
 def without_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,7 +130,7 @@ def _measuring() -> Iterator[Check]:
         yield from (Check("broken" if error else "ok", name, error) for name, error in report.items())
         yield _log(Path(folder), len(report))
         yield Check("ok", "devices", ", ".join(devices))
-        yield Check("never", "tf.py_function, and queues or tables that a step changes", "see docs/coverage.md")
+        yield Check("never", "queues and tables that a step changes", "see docs/coverage.md")
 
 
 def _log(folder: Path, trainings: int) -> Check:

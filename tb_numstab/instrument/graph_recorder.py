@@ -14,11 +14,13 @@ from tensorflow.python.eager import record
 from tb_numstab.instrument.bucket import Bucket
 from tb_numstab.instrument.cluster import worker
 from tb_numstab.instrument.collector import Collector, Entry, Update
+from tb_numstab.instrument.host_calls import token_of
 from tb_numstab.instrument.inline import call_inline
 from tb_numstab.instrument.nesting import outer, outermost, place
 from tb_numstab.instrument.op_types import (
     ALIASES,
     CALLS,
+    HOST_CODE,
     PACKING,
     READS,
     counts_update,
@@ -48,6 +50,7 @@ class GraphRecorder(Recorder):
         self.arguments: dict[int, int] = {}  # id of a placeholder for an argument -> slot
         self.compiled = False  # part of it is compiled in training
         self.shared = False  # it waits for other workers
+        self.host_tokens: set[str] = set()  # of the user's Python code in it
         self.returned: list[int] = []  # slots of what the function returns, flat; -1 where not measured
         self._collect = collect
         self._top: Any = None
@@ -110,6 +113,8 @@ class GraphRecorder(Recorder):
         self._graphs[graph.name] = graph
         self.shared |= op_type.startswith("Collective") and worker() != ""
         self.repeatable.check(op_type, inputs)
+        if op_type in HOST_CODE:
+            self.host_tokens.add(token_of(graph.get_operation_by_name(op_name)))
         if op_type in ALIASES:
             for source, tensor in zip(inputs, outputs, strict=False):
                 if self.slot_of(source) >= 0:

@@ -18,6 +18,7 @@ import tensorflow as tf
 from tb_numstab.instrument import iterators
 from tb_numstab.instrument.eager import EagerRecorder
 from tb_numstab.instrument.host import step_aside
+from tb_numstab.instrument.host_calls import HostCalls
 from tb_numstab.instrument.iterators import Arguments
 from tb_numstab.instrument.journal import Call, Journal, Step
 from tb_numstab.instrument.measurement import Measurement
@@ -105,9 +106,10 @@ class Guard:
                 given = Arguments(args, kwargs, twin.iterators)
                 real = iterators.for_training(given)
                 call = self._journal.add(function, given, twin.written)
+                call.host_calls = HostCalls() if twin.host_code else None
         except Exception as error:  # noqa: BLE001 - monitoring steps aside, whatever went wrong
             self._switch_off(error)
-        result = call_for_training(function, real)
+        result = call_for_training(function, real, None if call is None else call.host_calls)
         if call is not None:
             call.given = iterators.recorded(call.given)
             call.returned = tensor_ids(result)
@@ -211,7 +213,7 @@ class Guard:
         except CannotShadow:
             return []
         call.restore(state)
-        rows = twin.run(trace, call.arguments, stand_ins=state)
+        rows = twin.run(trace, call.arguments, state, call.host_calls)
         measured = trace.measured(rows, arguments, call.returned, kind="replay")
         return [dataclasses.replace(measured, step=number)]
 

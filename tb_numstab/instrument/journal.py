@@ -9,6 +9,7 @@ updates, random ops with hidden state), each call keeps a snapshot of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,7 @@ import tensorflow as tf
 from tensorflow.python.eager import record
 
 from tb_numstab.instrument import iterators
+from tb_numstab.instrument.host_calls import HostCalls, tokens_in
 from tb_numstab.instrument.iterators import Arguments
 from tb_numstab.instrument.shadow import Handles, Shadow, assign, is_variable, read
 from tb_numstab.instrument.twin import call_concrete, concrete_of, flat_inputs
@@ -38,6 +40,7 @@ class Call:
     read_only: list[tuple[int, Any]]  # (handle id, value) of small variables the function does not write
     snapshot: Shadow | None  # the state before the call, where it cannot be rolled forward
     returned: list[int] = field(default_factory=list)  # tensor_ids of its result
+    host_calls: HostCalls | None = None  # what Python code inside it returned
 
     def arguments(self) -> Arguments:
         """Its arguments, with iterators that yield what the call pulled."""
@@ -54,7 +57,8 @@ class Call:
         arguments = self.arguments()
         concrete = concrete_of(self.function, arguments)
         self.restore(state)
-        with record.stop_recording():
+        replaying = self.host_calls.replaying(tokens_in(concrete)) if self.host_calls else nullcontext()
+        with record.stop_recording(), replaying:
             return _flat(call_concrete(concrete, flat_inputs(concrete, arguments), state | arguments.handles()))
 
 

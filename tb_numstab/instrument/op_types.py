@@ -42,7 +42,7 @@ FROM_ITERATOR = frozenset(
 )
 
 HOST_CODE = frozenset({"PyFunc", "EagerPyFunc"})
-"""The user's own Python inside the step: running it a second time could change training."""
+"""The user's own Python inside the step: it must not run a second time."""
 
 SAFE_RESOURCE_READS = frozenset(
     {"ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape", "VarIsInitializedOp",

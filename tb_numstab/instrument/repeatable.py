@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tb_numstab.instrument.iterators import handles_in
 from tb_numstab.instrument.nesting import outermost
-from tb_numstab.instrument.op_types import CALLS, FROM_ITERATOR, HOST_CODE, LEGACY_RANDOM, SAFE_RESOURCE_READS
+from tb_numstab.instrument.op_types import CALLS, FROM_ITERATOR, LEGACY_RANDOM, SAFE_RESOURCE_READS
 from tb_numstab.instrument.recorder import owner_of
 from tb_numstab.instrument.shadow import is_variable
 
@@ -32,9 +32,7 @@ class Repeatable:
 
     def check(self, op_type: str, inputs: Sequence[Any]) -> None:
         """Takes the next op; its inputs may be of any graph."""
-        if op_type in HOST_CODE:
-            self._refuse("it runs Python code (tf.py_function or tf.numpy_function)")
-        elif op_type in LEGACY_RANDOM:
+        if op_type in LEGACY_RANDOM:
             self.notes.add(
                 f"{op_type} draws its own numbers in the measured run; use tf.random.Generator or stateless ops"
             )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, TypeVar
 
 import tensorflow as tf
 from tensorflow.python.eager import context as tf_context
@@ -18,6 +19,7 @@ from tb_numstab.instrument.eager import EagerRecorder
 from tb_numstab.instrument.graph_recorder import GraphRecorder
 from tb_numstab.instrument.guard import Guard, Verdict
 from tb_numstab.instrument.host import step_aside, warn_once
+from tb_numstab.instrument.host_calls import HostCalls
 from tb_numstab.instrument.inline import call_function
 from tb_numstab.instrument.iterators import Arguments
 from tb_numstab.instrument.journal import Step
@@ -25,7 +27,10 @@ from tb_numstab.instrument.measurement import Measurement
 from tb_numstab.instrument.options import Options
 from tb_numstab.instrument.randomness import host_randomness_kept
 from tb_numstab.instrument.seams import current_listener
-from tb_numstab.instrument.twin import CannotShadow, Trace, call_for_training, tensor_ids, twin_of
+from tb_numstab.instrument.shadow import Shadow
+from tb_numstab.instrument.twin import CannotShadow, call_for_training, flat_inputs, tensor_ids, twin_of
+
+T = TypeVar("T")
 
 _thread = threading.local()
 
@@ -145,35 +150,71 @@ class SurveyScope(StepScope):
             self.measurements.append(measured)
 
     def _call(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        given = Arguments(args, kwargs, {})
         with self._eager.paused():
-            arguments = Arguments(args, kwargs, {})
-            measured = self._measure(function, arguments)
-            result = call_for_training(function, iterators.for_training(arguments))
-        if measured is not None:
-            trace, rows = measured
-            self.measurements.append(trace.measured(rows, arguments, tensor_ids(result)))
+            measuring = _attempt(function, lambda: _Measuring(function, given))
+            if measuring is not None and not measuring.waits:
+                _attempt(function, measuring.run)
+            calls = measuring.host_calls if measuring is not None else None
+            result = call_for_training(function, iterators.for_training(given), calls)
+            if measuring is not None and measuring.waits:
+                _attempt(function, measuring.run)
+        if measuring is not None and measuring.rows is not None:
+            self.measurements.append(measuring.trace.measured(measuring.rows, given, tensor_ids(result)))
             if self._guard is not None:
                 self._guard.rely_on(not (twin_of(function).hidden_state or self._eager.updates_variables))
         return result
 
-    def _measure(self, function: Any, arguments: Arguments) -> tuple[Trace, Rows] | None:
-        """Measures the call on a shadow; notes the iterators that the function captures."""
-        name = getattr(function, "_name", "a function")
-        try:
-            with host_randomness_kept():
-                if function._variable_creation_config is None:  # creates its variables, as its first call would
-                    function.get_concrete_function(*arguments.args, **arguments.kwargs)
-                twin = twin_of(function)
-                trace = twin.trace(arguments.args, arguments.kwargs)
-                arguments.captured.update(twin.iterators)
-                return trace, twin.run(trace, lambda: iterators.for_measuring(arguments))
-        except CannotShadow as reason:
-            warn_once(f"{name} is not measured: {reason}. Training goes on unchanged.")
-        except (errors.OutOfRangeError, StopIteration):
-            pass  # the data ended: the real call says so
-        except Exception as error:  # noqa: BLE001 - monitoring steps aside, whatever went wrong
-            step_aside(f"{name} is not measured", error)
-        return None
+
+class _Measuring:
+    """The measured run of one call, on a shadow.
+
+    Attributes:
+      trace: of the function's twin.
+      host_calls: what Python code in the function returns to the training; None without any.
+      rows: what was measured, None before ``run``.
+    """
+
+    def __init__(self, function: Any, given: Arguments) -> None:
+        """Traces the twin; notes in ``given`` the iterators that the function captures."""
+        if function._variable_creation_config is None:  # creates its variables, as its first call would
+            function.get_concrete_function(*given.args, **given.kwargs)
+        self._twin = twin_of(function)
+        self.trace = self._twin.trace(given.args, given.kwargs)
+        given.captured.update(self._twin.iterators)
+        self._given = given
+        self.rows: Rows | None = None
+        self.host_calls = HostCalls() if self._twin.host_code else None
+        self._before = Shadow(flat_inputs(self.trace.concrete, given)) if self.waits else None
+
+    @property
+    def waits(self) -> bool:
+        """Whether the training's call must come first: Python code in it may not run twice."""
+        return self.host_calls is not None
+
+    def run(self) -> None:
+        """Measures."""
+        if self._before is None:
+            self.rows = self._twin.run(self.trace, lambda: iterators.for_measuring(self._given))
+        else:
+            given = iterators.recorded(self._given)
+            state = self._before.variables()
+            self.rows = self._twin.run(self.trace, lambda: iterators.opened(given), state, self.host_calls)
+
+
+def _attempt(function: Any, action: Callable[[], T]) -> T | None:
+    """Does a part of a measurement; None if it cannot be done, which is said once."""
+    name = getattr(function, "_name", "a function")
+    try:
+        with host_randomness_kept():
+            return action()
+    except CannotShadow as reason:
+        warn_once(f"{name} is not measured: {reason}. Training goes on unchanged.")
+    except (errors.OutOfRangeError, StopIteration):
+        pass  # the data ended: the real call says so
+    except Exception as error:  # noqa: BLE001 - monitoring steps aside, whatever went wrong
+        step_aside(f"{name} is not measured", error)
+    return None
 
 
 def current_scope() -> StepScope | None:

@@ -21,6 +21,7 @@ from tensorflow.python.eager.polymorphic_function import tracing_compilation
 from tb_numstab.instrument.collector import Collector, Rows
 from tb_numstab.instrument.compiled import CompiledRecorder
 from tb_numstab.instrument.graph_recorder import GraphRecorder
+from tb_numstab.instrument.host_calls import HostCalls, tokens_in
 from tb_numstab.instrument.inline import call_function
 from tb_numstab.instrument.iterators import Arguments
 from tb_numstab.instrument.measurement import Measurement
@@ -85,6 +86,7 @@ class Twin:
       compiled: XLA compiles it, or part of it, in training.
       shared: it waits for other workers, which must run it too.
       hidden_state: it draws random numbers that a second run cannot draw again.
+      host_code: it calls Python code of the user's.
       iterators: the tf.data iterators it captures, by id of their handle.
     """
 
@@ -97,7 +99,7 @@ class Twin:
         self.written: set[int] = set()
         self.trained: dict[int, Any] = {}
         self.compiled = self.shared = False
-        self.hidden_state = False
+        self.hidden_state = self.host_code = False
         self.iterators: dict[int, Any] = {}
         self._options = tracing_compilation.TracingOptions(
             python_function=self._traced(function),
@@ -143,6 +145,7 @@ class Twin:
         self.usable = True
         self.compiled |= recorder.compiled
         self.shared |= recorder.shared
+        self.host_code |= bool(recorder.host_tokens)
         self.hidden_state |= bool(recorder.repeatable.notes)
         self.iterators |= recorder.repeatable.iterators
         self.written |= recorder.written
@@ -150,24 +153,32 @@ class Twin:
         if not self.trained:
             self.trained |= recorder.written_variables(trainable=False)
 
-    def run(self, trace: Trace, arguments: Callable[[], Arguments], stand_ins: Mapping[int, Any] | None = None) -> Rows:
+    def run(
+        self,
+        trace: Trace,
+        arguments: Callable[[], Arguments],
+        stand_ins: Mapping[int, Any] | None = None,
+        host_calls: HostCalls | None = None,
+    ) -> Rows:
         """Measures one step on copies of the variables.
 
         Args:
           trace: from ``trace`` with the same arguments.
           arguments: gives the step's arguments, each time with iterators at the step's own elements.
           stand_ins: variables to start from instead of the real ones, by id of the real one's handle.
+          host_calls: what the Python code in it returned to the training.
         """
+        host_calls = host_calls or HostCalls()
         first = arguments()
         shadow = Shadow(flat_inputs(trace.concrete, first), stand_ins)
-        rows = self._run(trace, first, shadow, exact=False)
+        rows = self._run(trace, first, shadow, host_calls, exact=False)
         # Where gradients or updates went bad, estimates will not do: the state is still there to run it again.
-        return self._run(trace, arguments(), shadow, exact=True) if _went_bad(trace.sites, rows) else rows
+        return self._run(trace, arguments(), shadow, host_calls, exact=True) if _went_bad(trace.sites, rows) else rows
 
-    def _run(self, trace: Trace, arguments: Arguments, shadow: Shadow, exact: bool) -> Rows:
+    def _run(self, trace: Trace, arguments: Arguments, shadow: Shadow, host_calls: HostCalls, exact: bool) -> Rows:
         inputs = flat_inputs(trace.concrete, arguments)
         collector = self._collector = Collector(exact=exact, old_values=shadow.host_values())
-        with record.stop_recording():
+        with record.stop_recording(), host_calls.replaying(trace.recorder.host_tokens):
             call_concrete(trace.concrete, inputs, shadow.variables() | arguments.handles())
         self._collector = Collector()
         if collector.problem is not None:
@@ -225,8 +236,11 @@ def concrete_of(function: Any, arguments: Arguments) -> Any:
     return tracing_compilation.trace_function(arguments.args, arguments.kwargs, options)
 
 
-def call_for_training(function: Any, arguments: Arguments) -> Any:
-    """Makes the training's own call of a tf.function."""
+def call_for_training(function: Any, arguments: Arguments, host_calls: HostCalls | None = None) -> Any:
+    """Makes the training's own call of a tf.function; notes in ``host_calls`` what Python code in it returns."""
+    if host_calls is not None:
+        with host_calls.recording(tokens_in(concrete_of(function, arguments))):
+            return call_for_training(function, arguments)
     if not arguments.captured:
         return call_function(function, *arguments.args, **arguments.kwargs)
     concrete = concrete_of(function, arguments)

@@ -22,6 +22,7 @@ from tests.instrument.kinds import (
     batch,
     eager,
     functions,
+    inside_functions,
     keras_fits,
     not_covered,
     origin_line,
@@ -29,7 +30,8 @@ from tests.instrument.kinds import (
     strategies,
 )
 
-KINDS = [*functions.KINDS, *eager.KINDS, *keras_fits.KINDS, *sessions.KINDS, *strategies.KINDS]
+ROOMS = (functions, inside_functions, eager, keras_fits, sessions, strategies)
+KINDS = [kind for room in ROOMS for kind in room.KINDS]
 BAD_STEP: dict[Kind, int] = {keras_fits.four_steps_per_execution: 7}
 """The step that a kind's NaN is found in, where that is not BAD: one call makes batches 4 to 7."""
 if importlib.util.find_spec("tf_keras"):

@@ -162,77 +162,6 @@ def accumulation(watching: Watching) -> Sequence[Any]:
     return [w, total]
 
 
-def custom_gradient(watching: Watching) -> Sequence[Any]:
-    w = ones()
-
-    @tf.custom_gradient
-    def score(p: Any) -> Any:
-        def backward(upstream: Any) -> Any:
-            return upstream / p  # origin
-
-        return tf.math.log(tf.maximum(p, 1e-6)), backward
-
-    @tf.function
-    def step(x: Any) -> Any:
-        with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(score(tf.reduce_sum(x * w, 1)))
-        descend(tape, loss, w)
-        return loss
-
-    run(watching, step)
-    return [w]
-
-
-def recompute_grad(watching: Watching) -> Sequence[Any]:
-    w = ones()
-
-    @tf.recompute_grad
-    def model(x: Any) -> Any:
-        return tf.math.log(tf.reduce_sum(x * w, 1))  # origin
-
-    @tf.function
-    def step(x: Any) -> Any:
-        with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(model(x))
-        descend(tape, loss, w)
-        return loss
-
-    run(watching, step)
-    return [w]
-
-
-def ragged(watching: Watching) -> Sequence[Any]:
-    w = tf.Variable(1.0)
-
-    @tf.function
-    def step(x: tf.RaggedTensor) -> Any:
-        with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
-        descend(tape, loss, w)
-        return loss
-
-    lengths = [1 + i % WIDTH for i in range(ROWS)]
-    run(watching, step, lambda i: [tf.RaggedTensor.from_tensor(batch(i), lengths=lengths)])
-    return [w]
-
-
-def sparse(watching: Watching) -> Sequence[Any]:
-    """An embedding: its gradient is an IndexedSlices, its update a scatter."""
-    table = tf.Variable(tf.ones([ROWS, WIDTH]))
-
-    @tf.function
-    def step(x: Any, rows: Any) -> Any:
-        with tf.GradientTape() as tape:
-            p = tf.reduce_sum(x * tf.nn.embedding_lookup(table, rows), 1)
-            loss = -tf.reduce_mean(tf.math.log(p))  # origin
-        gradient = tape.gradient(loss, table)
-        table.scatter_sub(tf.IndexedSlices(0.01 * gradient.values, gradient.indices))
-        return loss
-
-    run(watching, step, lambda i: [tf.constant(batch(i)), tf.constant([0, 1, 2, 3, 3, 2, 1, 0])])
-    return [table]
-
-
 def gan(watching: Watching) -> Sequence[Any]:
     """Two functions a step, which update different variables."""
     generator, critic = tf.Variable(tf.ones([WIDTH])), tf.Variable(tf.ones([WIDTH]))
@@ -305,79 +234,6 @@ def variables_as_arguments(watching: Watching) -> Sequence[Any]:
     return pair
 
 
-def dataset_iterator(watching: Watching) -> Sequence[Any]:
-    """The function takes its batches from an iterator by itself."""
-    w = ones()
-    batches = iter(tf.data.Dataset.from_tensor_slices(np.stack([batch(i) for i in range(16)])).prefetch(2))
-
-    train = log_of_sum(w)
-    run(watching, tf.function(lambda iterator: train(next(iterator))), lambda i: [batches])
-    return [w]
-
-
-def captured_iterator(watching: Watching) -> Sequence[Any]:
-    """The same, and nobody tells it which."""
-    w = ones()
-    batches = iter(tf.data.Dataset.from_tensor_slices(np.stack([batch(i) for i in range(16)])))
-
-    train = log_of_sum(w)
-    run(watching, tf.function(lambda: train(next(batches))), lambda i: [])
-    return [w]
-
-
-def vectorized_map(watching: Watching) -> Sequence[Any]:
-    """A loop over the rows, of which no run is ever made."""
-    w = ones()
-
-    def score(row: Any) -> Any:
-        return tf.math.log(tf.reduce_sum(row * w * tf.exp(w)))  # origin
-
-    @tf.function
-    def step(x: Any) -> Any:
-        with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(tf.vectorized_map(score, x))
-        descend(tape, loss, w)
-        return loss
-
-    run(watching, step)
-    return [w]
-
-
-def jacobian(watching: Watching) -> Sequence[Any]:
-    """What is looped over is backpropagation."""
-    w = ones()
-
-    @tf.function
-    def step(x: Any) -> Any:
-        with tf.GradientTape() as tape:
-            p = tf.sqrt(tf.reduce_sum(tf.square(x * w), 1))  # origin
-        w.assign_sub(0.01 * tf.reduce_mean(tape.jacobian(p, w), 0))
-        return tf.reduce_mean(p)
-
-    run(watching, step)
-    return [w]
-
-
-def per_example_gradients(watching: Watching) -> Sequence[Any]:
-    """Backpropagation inside the loop, in a function of its own, with a loop inside."""
-    w = ones()
-
-    @tf.function
-    def gradient(row: Any) -> Any:
-        with tf.GradientTape() as tape:
-            p = tf.ones([])
-            for _ in tf.range(2):
-                p += tf.sqrt(tf.reduce_sum(tf.square(row * w)))  # origin
-        return tape.gradient(p, w)
-
-    @tf.function
-    def step(x: Any) -> None:
-        w.assign_sub(0.01 * tf.reduce_mean(tf.vectorized_map(gradient, x), 0))
-
-    run(watching, step)
-    return [w]
-
-
 KINDS: tuple[Kind, ...] = (
     tf_function,
     nested,
@@ -390,17 +246,8 @@ KINDS: tuple[Kind, ...] = (
     jit_forbidden,
     module,
     accumulation,
-    custom_gradient,
-    recompute_grad,
-    ragged,
-    sparse,
     gan,
     learning_rate_changed,
     buffer_used_again,
     variables_as_arguments,
-    dataset_iterator,
-    captured_iterator,
-    vectorized_map,
-    jacobian,
-    per_example_gradients,
 )

@@ -102,6 +102,18 @@ def run_eagerly(watching: Watching) -> Sequence[Any]:
     return fit(watching, model_of(log_loss, run_eagerly=True))
 
 
+def accumulated_gradients(watching: Watching) -> Sequence[Any]:
+    return fit(watching, model_of(log_loss, optimizer=keras.optimizers.SGD(1e-3, gradient_accumulation_steps=2)))
+
+
+def averaged_weights(watching: Watching) -> Sequence[Any]:
+    return fit(watching, model_of(log_loss, optimizer=keras.optimizers.SGD(1e-3, use_ema=True)))
+
+
+def weighted_samples(watching: Watching) -> Sequence[Any]:
+    return fit(watching, model_of(log_loss), sample_weight=np.linspace(0.5, 1.5, 128, dtype=np.float32))
+
+
 def mixed_float16(watching: Watching) -> Sequence[Any]:
     """The loss scale hides bad gradients; a bad loss it cannot hide."""
     optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(1e-3), initial_scale=1024.0)
@@ -145,6 +157,9 @@ KINDS: tuple[Kind, ...] = (
     four_steps_per_execution,
     train_on_batch,
     run_eagerly,
+    accumulated_gradients,
+    averaged_weights,
+    weighted_samples,
     mixed_float16,
     mixed_bfloat16,
     custom_train_step,

@@ -11,22 +11,6 @@ import tensorflow as tf
 from tests.instrument.kinds import ROWS, WIDTH, Kind, Watching, batch, log_of_sum, ones, run
 
 
-def python_inside(watching: Watching) -> Sequence[Any]:
-    w = ones()
-    seen: list[float] = []
-
-    train = log_of_sum(w)
-
-    @tf.function
-    def step(x: Any) -> Any:
-        loss = train(x)
-        tf.py_function(lambda value: seen.append(float(value)), [loss], [])
-        return loss
-
-    run(watching, step)
-    return [w, len(seen)]
-
-
 def queue(watching: Watching) -> Sequence[Any]:
     w = ones()
     losses = tf.queue.FIFOQueue(100, [tf.float32])
@@ -69,7 +53,6 @@ def no_tensorflow(watching: Watching) -> Sequence[Any]:
 
 
 NOT_COVERED: dict[Kind, str] = {
-    python_inside: "it runs Python code (tf.py_function or tf.numpy_function)",
     bare_handle: "it captures an iterator that cannot be read twice",
     queue: "QueueEnqueueV2 changes a captured resource that cannot be copied",
     no_tensorflow: "it ran no floating-point op of TensorFlow",
