@@ -31,8 +31,8 @@ PICTURES = {
     "op": Picture(OVERFLOW, height=1010),
     "op-dark": Picture(OVERFLOW, theme="dark", height=1010),
     "health-map": Picture(dict(run="float16/overflow", view="map")),
-    "scales": Picture(dict(run="seed_story/multiply", view="interactions"), height=420),
-    "layers": Picture(dict(run="healthy", view="layers"), theme="dark", height=820),
+    "scales": Picture(dict(run="lost_updates/bfloat16", view="interactions"), height=500),
+    "layers": Picture(dict(run="healthy", view="layers"), theme="dark", height=1170),
     "compare": Picture(dict(run="lost_updates/bfloat16", view="compare", against="lost_updates/float32"), height=700),
     "narrow": Picture(dict(run="nan_softmax", op="Log:0"), width=390, height=900),
 }

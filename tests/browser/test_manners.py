@@ -58,6 +58,15 @@ def test_the_steps_of_a_long_map_stay_in_sight(tab: Tab) -> None:
     assert bar and head and abs(head["y"] - bar["y"] - bar["height"]) <= 1
 
 
+def test_nothing_fades_for_those_who_want_no_motion(own_tab: Tab) -> None:
+    frame = own_tab.open(**PAGES["healthy"])
+    frame.get_by_role("button", name="Copy link").click()
+    toast = frame.locator(".toast")
+    expect(toast).to_have_css("animation-timing-function", "ease")
+    own_tab.page.emulate_media(reduced_motion="reduce")
+    expect(toast).to_have_css("animation-timing-function", "steps(1)")
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_no_serious_accessibility_violation(tab: Tab, theme: str) -> None:
     tab.open(run="healthy")

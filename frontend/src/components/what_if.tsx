@@ -1,4 +1,4 @@
-import type { FormatShares, OpPage } from "../model/api";
+import type { OpPage } from "../model/api";
 import { dataDomain } from "../model/ruler";
 import { type Fit, fitOf, overRun } from "../model/what_if";
 import { Icon, type Shape } from "./icons";
@@ -32,23 +32,22 @@ export function WhatIf({ page }: { page: OpPage }) {
         </p>
       )}
       <ul class="what-if">
-        {fits.map(({ format, verdict, text }) => (
-          <li key={format.name}>
-            <Icon shape={SHAPE[verdict]} label={verdict} />
-            <b>{format.name}</b>
-            <RangeBar measure={finite} format={format} domain={domain} width={140} />
-            <span>
-              {text}
-              <RunShares shares={page.precision?.find((shares) => shares.format === format.name)} />
-            </span>
-          </li>
-        ))}
+        {fits.map(({ format, verdict, text }) => {
+          const shares = page.precision?.find((entry) => entry.format === format.name);
+          const run = shares ? overRun(shares) : "";
+          return (
+            <li key={format.name}>
+              <Icon shape={run && verdict === "fits" ? "warning" : SHAPE[verdict]} />
+              <b>{format.name}</b>
+              <RangeBar measure={finite} format={format} domain={domain} width={140} />
+              <span>
+                {text}
+                {run && <small class="muted">; over the run {run}</small>}
+              </span>
+            </li>
+          );
+        })}
       </ul>
     </section>
   );
-}
-
-function RunShares({ shares }: { shares: FormatShares | undefined }) {
-  const text = shares ? overRun(shares) : "";
-  return text ? <small class="muted">; over the run {text}</small> : null;
 }
