@@ -54,6 +54,12 @@ _CAUSES: dict[str, tuple[Cause, ...]] = {
         ),
         Cause(
             ("exp",),
+            lambda x, y, out: x.neg_inf > 0 and not out.underflow >= out.zero,
+            "{op} got -Inf in {x.neg_inf:,.0f} of {x.size:,.0f} elements, and exp(-Inf) = 0",
+            "x.neg_inf",
+        ),
+        Cause(
+            ("exp",),
             lambda x, y, out: x.min < 0,
             "{op} underflowed: its argument goes down to {x.min:.4g} (limit {f.exp_underflow:.4g})",
         ),
@@ -84,6 +90,13 @@ _CAUSES: dict[str, tuple[Cause, ...]] = {
             "{op} passed on the 0 of {x.zero:,.0f} elements",
             "x.zero",
         ),
+        Cause(
+            ("log",),
+            lambda x, y, out: x.min <= 1 <= x.max,
+            "{op} got exactly 1 in {out.zero:,.0f} of {out.size:,.0f} elements, and log(1) = 0",
+        ),
+        Cause(("prod",), lambda x, y, out: x.zero > 0, "{op} multiplied in a factor of 0", "x.zero"),
+        Cause(("prod",), _always, "{op} multiplied so many factors, down to {x.bottom}, that the product is 0"),
         Cause(("sum", "mean"), lambda x, y, out: x.zero > 0, "{op} added up nothing but 0", "x.zero"),
         Cause(
             ("add",),

@@ -110,6 +110,13 @@ class OneRow:
         return Power(self.max_exp)
 
     @property
+    def extent(self) -> str:
+        """The smallest and the largest finite element; one number where they are equal."""
+        if self.min == self.max:
+            return f"{self.max:.4g}"
+        return f"{self.min:.4g} to {self.max:.4g}"
+
+    @property
     def bottom(self) -> Power:
         """The binade of the smallest non-zero finite magnitude."""
         return Power(self.min_exp)

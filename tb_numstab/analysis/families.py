@@ -50,6 +50,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "softplus": ("Softplus",),
     "trig": ("Sin", "Cos", "Tan"),
     "polygamma": ("Digamma", "Lgamma"),
+    "bessel": ("BesselI0", "BesselI1"),
     "inverse-trig": ("Acos", "Asin", "Atanh", "Acosh", "Atan2"),
     "cast": ("Cast",),
     "select": ("Select", "SelectV2"),

@@ -190,6 +190,9 @@ class OpGraph:
     def _update(self, slot: int) -> tuple[int, int, int, int] | None:
         """(slot, old value, change, total) of an update; None where the change is not known."""
         x, y = int(self.x[slot]), int(self.y[slot])
+        if x < 0 and not self.sites[slot].looped:  # it may have been read in another graph of the step
+            read = self._reads.get(self.sites[slot].variable, slot)
+            x = read if read < slot else -1
         if self.sites[slot].op_type != "AssignVariableOp":
             return (slot, x, y, slot) if y >= 0 else None
         if y < 0 or self._families[y] not in ("add", "sub"):
@@ -198,6 +201,15 @@ class OpGraph:
             if old >= 0 and change >= 0 and self._holds_variable(old, self.sites[slot].variable):
                 return slot, old, change, y
         return None
+
+    @cached_property
+    def _reads(self) -> dict[str, int]:
+        """The first slot that reads each variable, by its name."""
+        reads: dict[str, int] = {}
+        for slot, site in enumerate(self.sites):
+            if site.role is Role.VARIABLE and site.variable:
+                reads.setdefault(site.variable, slot)
+        return reads
 
     def _holds_variable(self, slot: int, variable: str) -> bool:
         site = self.sites[slot]

@@ -9,7 +9,8 @@ import numpy as np
 from tb_numstab.analysis import bounds
 from tb_numstab.analysis.columns import Floats
 from tb_numstab.analysis.finding import Certainty
-from tb_numstab.analysis.graph import Mask, OpGraph, Slots
+from tb_numstab.analysis.graph import Mask, OpGraph
+from tb_numstab.analysis.memory import Memory
 from tb_numstab.analysis.ops import Ops
 from tb_numstab.schema.columns import Row
 
@@ -78,24 +79,28 @@ def interactions(graph: OpGraph, table: Row) -> list[Interaction]:
       The proven ones first, then the counted, each by the width of the gap.
     """
     found: list[Interaction] = []
-    for families, effects, wide in (
-        (SUMS, _sum_effects, 1.0),
-        (PRODUCTS, _product_effects, 2.0),
-        (QUOTIENTS, _quotient_effects, 2.0),
-        (DOTS, _dot_effects, 2.0),
-        (("update",), _update_effects, 0.5),
+    for ops, effects, wide in (
+        (_binary(graph, table, SUMS), _sum_effects, 1.0),
+        (_binary(graph, table, PRODUCTS), _product_effects, 2.0),
+        (_binary(graph, table, QUOTIENTS), _quotient_effects, 2.0),
+        (_binary(graph, table, DOTS), _dot_effects, 2.0),
+        (_changes(graph, table), _update_effects, 0.5),
     ):
-        ops = Ops.of(graph, table, _binary(graph, families))
         if len(ops.slots):
             found += _interactions(ops, effects(ops), wide)
     return sorted(found, key=lambda i: (list(Certainty).index(i.certainty), -i.gap, i.slot))
 
 
-def _binary(graph: OpGraph, families: tuple[str, ...]) -> Slots:
+def _binary(graph: OpGraph, table: Row, families: tuple[str, ...]) -> Ops:
     slots = graph.members(*families)
-    slots = slots[(graph.x[slots] >= 0) & (graph.y[slots] >= 0)]
-    fit = [graph.family(s) != "update" or graph.sites[s].op_type in BY_A_CHANGE for s in slots.tolist()]
-    return np.asarray(slots[np.array(fit, bool)])
+    return Ops.of(graph, table, slots[(graph.x[slots] >= 0) & (graph.y[slots] >= 0)])
+
+
+def _changes(graph: OpGraph, table: Row) -> Ops:
+    """Updates by a change, of a variable that was measured before it; ``v.assign(v + d)`` is listed as a sum."""
+    u = graph.updates
+    fit = np.array([graph.sites[s].op_type in BY_A_CHANGE for s in u.slots.tolist()], bool) & (u.old >= 0)
+    return Ops(graph, table, u.slots[fit], u.old[fit], u.change[fit], u.slots[fit], Memory())
 
 
 def _interactions(ops: Ops, effects: list[_Effect], wide: float) -> list[Interaction]:

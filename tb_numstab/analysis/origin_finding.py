@@ -48,8 +48,10 @@ def origin_finding(graph: OpGraph, table: Row, origin: Origin, clean: tuple[int,
     """
     slot = origin.slot
     rule = origin_rule(graph, table, origin)
-    text, numbers = Ops.of(graph, table, np.array([slot])).explain(rule.explain, 0)
-    title, fix, rule_id = rule.title, rule.fix, rule.id
+    ops = Ops.of(graph, table, np.array([slot]))
+    text, numbers = ops.explain(rule.explain, 0)
+    title, rule_id = rule.title, rule.id
+    fix = next((fix for when, fix in rule.fixes if bool(when(ops)[0])), rule.fix)
     trapped = trapped_forward(graph, table, origin)
     if trapped is not None:
         forward = graph.sites[trapped]

@@ -16,12 +16,6 @@ TRAPS = ("log", "log1p", "div", "reciprocal", "rsqrt", "pow", "inverse-trig")
 """Families whose gradient multiplies by an infinity at the pole, also where tf.where selects the other
 branch. Sqrt is none of them: TensorFlow's SqrtGrad gives 0 for a zero upstream gradient."""
 
-WIDE = 0.125
-"""Share of ln(max) that arguments of exp must have reached before a missing maximum matters."""
-
-EVERYDAY = 2.0**-7
-"""Literals from here on are terms of a formula; smaller ones are epsilons."""
-
 MAKERS = ("__init__", "build", "<module>", "<listcomp>")
 """Functions in which layers are made."""
 
@@ -34,7 +28,7 @@ def structural(test: Test) -> Callable[[Ops], Mask]:
     return lambda o: o.among(o.graph.guards.chosen(test, o.slots))
 
 
-def _computed(g: Guards, slot: int) -> bool:
+def computed(g: Guards, slot: int) -> bool:
     """The user's own arithmetic: a forward op, or an op of a hand-written gradient."""
     site = g.graph.sites[slot]
     return site.role is Role.FORWARD or (site.role is Role.GRADIENT and site.gradient_of < 0)
@@ -103,7 +97,23 @@ def _root_exponent(g: Guards, slot: int) -> bool:
     return bool(constant) and 0 < g.number(exponent, "min") < 1
 
 
-def bare_root(g: Guards, slot: int) -> bool:
+def root_of_squares(g: Guards, slot: int) -> bool:
+    """A root whose gradient is taken, of a sum of squares that may be 0."""
+    return _bare_root(g, slot) and _never_negative(g, int(g.graph.x[slot]))
+
+
+def root_of_anything(g: Guards, slot: int) -> bool:
+    """A root whose gradient is taken, of an operand that may be 0 or less."""
+    return _bare_root(g, slot) and not _never_negative(g, int(g.graph.x[slot]))
+
+
+def _never_negative(g: Guards, slot: int) -> bool:
+    while slot >= 0 and g.graph.family(slot) in ("sum", "mean", "move", "cast"):
+        slot = int(g.graph.x[slot])
+    return slot < 0 or g.squares(slot) or g.rectified(slot)
+
+
+def _bare_root(g: Guards, slot: int) -> bool:
     """A root whose gradient is taken, of an operand that may be 0; not one that only tf.where reads."""
     graph = g.graph
     forward = graph.role(Role.FORWARD)
@@ -130,7 +140,7 @@ def at_edge(g: Guards, slot: int) -> bool:
 
 
 def _may_vanish(g: Guards, slot: int) -> bool:
-    own = _computed(g, slot) and not _of_library_layer(g, slot) and not _clipped_after(g, slot)
+    own = computed(g, slot) and not _of_library_layer(g, slot) and not _clipped_after(g, slot)
     return own and g.vanishing(_pole_operand(g, slot)) is not None
 
 
@@ -171,67 +181,6 @@ def _addends_vanish(o: Ops, guards: Guards, slot: int) -> bool:
     addends, total = 0, 1
     zeros = rows.min[addends] >= 0 and rows.zero[addends] > 0
     return bool(zeros and (not guards.total(slot) or rows.min[total] <= rows.max[addends]))
-
-
-def _exp_behind(g: Guards, slot: int, through: tuple[str, ...]) -> int:
-    """The unbounded Exp a value comes from, -1 when there is none."""
-    for _ in range(DEPTH):
-        if slot < 0:
-            return -1
-        family, x, y = g.graph.family(slot), int(g.graph.x[slot]), int(g.graph.y[slot])
-        if family == "exp":
-            return -1 if g.stabilised(x) else slot
-        if family not in through:
-            return -1
-        slot = y if family in ("mul", "add") and (x < 0 or not _leads_to_exp(g, x)) else x
-    return -1
-
-
-def _leads_to_exp(g: Guards, slot: int) -> bool:
-    return g.reaches(slot, ("exp",), ("mul", "div", "move", "cast", "sum", "mean"))
-
-
-def softmax_by_hand(g: Guards, slot: int) -> bool:
-    """exp(z) divided by a sum of the same exp(z), the maximum not subtracted."""
-    above = _exp_behind(g, int(g.graph.x[slot]), ("move", "cast", "mul"))
-    return (
-        _computed(g, slot)
-        and above >= 0
-        and above == _exp_behind(g, int(g.graph.y[slot]), ("sum", "mean", "move", "cast", "add"))
-    )
-
-
-def logsumexp_by_hand(g: Guards, slot: int) -> bool:
-    """Log of a sum with exp(z) in it: log(sum(exp(z))), log(1 + exp(z)), log of a mixture of densities."""
-    x = int(g.graph.x[slot])
-    sums = g.reaches(x, ("sum", "mean"), ("move", "cast")) or _adds_to_one(g, x)
-    return _computed(g, slot) and sums and _exp_behind(g, x, ("sum", "mean", "move", "cast", "add", "mul", "div")) >= 0
-
-
-def _adds_to_one(g: Guards, slot: int) -> bool:
-    """A literal of everyday size is added, as in log(1 + exp(z)); an epsilon is none."""
-    operands = (int(g.graph.x[slot]), int(g.graph.y[slot]))
-    literals = [s for s in operands if s >= 0 and g.is_number(s)]
-    return g.graph.family(slot) == "add" and any(g.number(s, "max") >= EVERYDAY for s in literals)
-
-
-def _wide_exponents(o: Ops) -> Mask:
-    """Bool [N]: Exp ops whose arguments have gone beyond WIDE of ln(max), in either direction."""
-    slots = o.graph.members("exp")
-    magnitude = Columns.of(o.table, o.graph.x[slots]).magnitude
-    return o.graph.as_mask(slots[magnitude > WIDE * (o.graph.max_exp[slots] + 1) * np.log(2)])
-
-
-def unstable(test: Test, through: tuple[str, ...]) -> Callable[[Ops], Mask]:
-    """A hand-written formula, once the arguments of its Exp are large."""
-
-    def when(o: Ops) -> Mask:
-        found, wide = o.among(o.graph.guards.chosen(test, o.slots)), _wide_exponents(o)
-        for index in np.flatnonzero(found):
-            found[index] = wide[_exp_behind(o.graph.guards, int(o.x_slots[index]), through)]
-        return found
-
-    return when
 
 
 def small_product(o: Ops) -> Mask:

@@ -115,6 +115,18 @@ def norm(eps: float = 0.0, chosen: bool = False) -> Step:
     return step
 
 
+def root_of_difference(lower: float = -1e9) -> Step:
+    """sqrt(maximum(a - b, lower)) with its gradient."""
+
+    def step(trace: Trace, i: int) -> None:
+        a, b, low = data(trace, [3.0, 4.0]), data(trace, [1.0, 0.5]), literal(trace, lower)
+        apart = op(trace, "Sub", a.array - b.array, a, b)
+        above = op(trace, "Maximum", np.maximum(apart.array, low.array), apart, low)
+        returned_mean(trace, differentiated(trace, op(trace, "Sqrt", np.sqrt(above.array), above)))
+
+    return step
+
+
 def _tanh_below(trace: Trace, upper: float) -> Node:
     x = data(trace, [0.3, 0.9])
     return clipped(trace, op(trace, "Tanh", np.tanh(x.array), x), upper)

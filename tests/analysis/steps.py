@@ -319,6 +319,32 @@ def unseen(op_type: str, function: Callable[..., Any], operand: float, values: l
     return step
 
 
+def masked_by_literal(hidden: float) -> Step:
+    """(1 - mask) * hidden in float16, hidden a literal."""
+
+    def step(trace: Trace, i: int) -> None:
+        inverse, far = data(trace, [0.0, 1.0], H), literal(trace, hidden, H)
+        returned_mean(trace, op(trace, "Mul", inverse.array * far.array, inverse, far))
+
+    return step
+
+
+def loss_scaled(scaled: bool) -> Step:
+    """Gradients divided by a loss scale of 2^15, with or without a product of loss and scale before."""
+
+    def step(trace: Trace, i: int) -> None:
+        scale = variable(trace, 2.0**15, name="optimizer/dynamic_scale", trainable=False)
+        loss = returned_mean(trace, data(trace, [1.0, 2.0]))
+        if scaled:
+            product = op(trace, "Mul", loss.array * scale.array, loss, scale)
+            op(trace, "Mul", scale.array, scale, loss, role=Role.GRADIENT, gradient_of=product.slot)
+        g = op(trace, "MatMul", np.full(8, 64.0, np.float32), data(trace, [1.0]), role=Role.GRADIENT)
+        change = op(trace, "RealDiv", g.array / scale.array, g, scale, role=Role.OPTIMIZER)
+        update(trace, variable(trace, np.ones(8) - 0.002 * i), change)
+
+    return step
+
+
 def replayed(*notes: str) -> Step:
     """A step that is finite where it was measured, with these notes in its third record."""
 

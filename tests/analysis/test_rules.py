@@ -26,6 +26,7 @@ from tests.analysis.hazards import (
     product_of,
     reciprocal_norm,
     relu,
+    root_of_difference,
 )
 from tests.analysis.programs import Step, binary, judge, unary
 from tests.analysis.steps import (
@@ -44,6 +45,8 @@ from tests.analysis.steps import (
     guarded_division,
     literals,
     loop_total,
+    loss_scaled,
+    masked_by_literal,
     probability,
     replayed,
     rms_norm,
@@ -114,6 +117,12 @@ CASES: dict[str, tuple[Step, Step]] = {
         unary("SoftmaxCrossEntropyWithLogits", lambda x: -np.min(x, axis=-1), [[-50.0, 0.0]]),
     ),
     "inverse-trig-domain": (unary("Acos", np.arccos, [1.1, 0.0]), unary("Acos", np.arccos, [1.0, 0.0])),
+    "literal-is-infinite": (masked_by_literal(-np.inf), masked_by_literal(-6e4)),
+    "polygamma-pole": (
+        unary("Lgamma", lambda x: np.where(x <= 0, np.inf, 1.0), [0.0, 1.0]),
+        unary("Lgamma", lambda x: np.where(x <= 0, np.inf, 1.0), [0.1, 1.0]),
+    ),
+    "bessel-overflow": (unary("BesselI0", np.i0, [92.0, 1.0]), unary("BesselI0", np.i0, [80.0, 1.0])),
     "zero-times-infinity": (
         binary("Mul", np.multiply, [-np.inf, 1.0], [0.0, 1.0]),
         binary("Mul", np.multiply, [1e38, 1.0], [0.0, 1.0]),
@@ -186,6 +195,7 @@ CASES: dict[str, tuple[Step, Step]] = {
     "difference-of-rounded-numbers-possible": (time_gaps(1_700_000_000, 3600), time_gaps(1_700_000_000, 86_400 * 30)),
     "difference-step-lost": (finite_difference(1e-8), finite_difference(1e-3)),
     "small-terms-lost": (k3(0.022), k3(0.022, stable=True)),
+    "loss-not-scaled": (loss_scaled(False), loss_scaled(True)),
     "phase-lost": (angles(4097, H), angles(2047, H)),
     "update-lost": (sgd(4000.0, 1e-8, lambda i: 1e3), sgd(4000.0, 1e-8, lambda i: 1e-9)),
     "update-stopped": (
@@ -221,6 +231,7 @@ CASES: dict[str, tuple[Step, Step]] = {
     "log-of-product": (product_of(40), product_of(20)),
     "where-trap-possible": (chosen_log(safe=False), chosen_log(safe=True)),
     "root-of-zero-possible": (norm(), norm(eps=1e-12)),
+    "root-of-negative-possible": (root_of_difference(), root_of_difference(lower=1e-6)),
     "power-of-zero-possible": (power(0.5, 1.0), power(0.5, 1 - 1e-6)),
     "edge-of-domain-possible": (arc_cosine(1.0), arc_cosine(1 - 1e-6)),
     "denominator-may-vanish": (masked_mean(), masked_mean(eps=1e-6)),

@@ -77,6 +77,9 @@ def _rule(rule: Rule) -> Iterator[str]:
     yield f"- Source: {rule.source}"
     yield f"- Fix: {rule.fix.text}\n"
     yield from _code(rule.fix)
+    for _, fix in rule.fixes:
+        yield f"- Or: {fix.text}\n"
+        yield from _code(fix)
 
 
 def _code(fix: Fix) -> Iterator[str]:

@@ -20,8 +20,9 @@ def _whole_operand_lost(o: Ops) -> Mask:
     """The exponents prove that one operand changes no element of a sum.
 
     Left out: literals (an epsilon is meant to be lost beside a large value), masks of large negative
-    numbers in front of Softmax, scalars (a weighted loss term still has its gradient), the optimizer, and a
-    trained variable as the smaller operand: a bias starts at 0 and passes through every size.
+    numbers in front of Softmax, scalars (a weighted loss term still has its gradient), the optimizer; as the
+    smaller operand a trained variable, since a bias starts at 0 and passes through every size, and a
+    correction that vanishes where it is not needed, as in max(x, 0) + log1p(exp(-|x|)).
     """
     graph = o.graph
     proven = bounds.absorbs(o.x.lower_exp, o.y.upper_exp, o.precision)
@@ -31,7 +32,9 @@ def _whole_operand_lost(o: Ops) -> Mask:
     x_is_smaller = o.x.max_exp < o.y.max_exp
     masks = graph.feeding(graph.as_mask(graph.x[graph.members("softmax", "log-softmax")]), graph.mask("add", "move"))
     benign = o.x_among(literal) | o.y_among(literal) | o.among(masks)
-    benign |= np.where(x_is_smaller, o.x_among(trained), o.y_among(trained))
+    correction = graph.carrying(graph.mask("log1p", "exp", "softplus", "sigmoid"), graph.mask("move", "mul", "neg"))
+    meant = trained | correction
+    benign |= np.where(x_is_smaller, o.x_among(meant), o.y_among(meant))
     lost = (o.out.absorbed == o.out.operands) & (o.out.operands > 1)
     return np.asarray(proven & lost & o.among(graph.role(Role.FORWARD)) & ~benign)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from tb_numstab.analysis.finding import Certainty, Fix, Severity
@@ -52,7 +54,13 @@ ACCUMULATE_WIDER = Fix(
 
 
 def _overflow(
-    id: str, title: str, families: tuple[str, ...], explain: str, fix: Fix, blame: str = "larger.large"
+    id: str,
+    title: str,
+    families: tuple[str, ...],
+    explain: str,
+    fix: Fix,
+    blame: str = "larger.large",
+    fixes: tuple[tuple[Callable[[Ops], Mask], Fix], ...] = (),
 ) -> Rule:
     return Rule(
         id=id,
@@ -63,11 +71,34 @@ def _overflow(
         explain=explain,
         blame=blame,
         fix=fix,
+        fixes=fixes,
         source="IEEE 754-2019 7.4",
     )
 
 
+def _infinite_literal(o: Ops) -> Mask:
+    """0 times a number that is beyond float16 in the program's text, such as -1e9."""
+    literal = o.graph.role(Role.CONSTANT)
+    infinite = (o.x_among(literal) & (o.x.inf > 0)) | (o.y_among(literal) & (o.y.inf > 0))
+    return np.asarray((o.out.nan > 0) & infinite & (o.max_exp == 15))
+
+
 RULES = (
+    Rule(
+        id="literal-is-infinite",
+        title="A literal is Inf in float16",
+        families=("mul",),
+        when=_infinite_literal,
+        precondition="one factor is a literal that is Inf in float16, and the product holds NaN",
+        explain="{op} multiplied 0 by a literal that is Inf in {f.name}, which ends at {f.max_value:.5g}: NaN in "
+        "{out.nan:,.0f} of {out.size:,.0f} elements.",
+        fix=Fix(
+            "Use a number that float16 holds, or select.",
+            "scores + (1.0 - mask) * -1e9",
+            "scores + (1.0 - mask) * -6e4  # or tf.where(mask > 0, scores, -6e4)",
+        ),
+        source="IEEE 754-2019 7.2",
+    ),
     Rule(
         id="zero-times-infinity",
         title="Zero times infinity",
@@ -202,6 +233,16 @@ RULES = (
             "Use bfloat16, which has float32's range, or scale (for gradients: loss scaling).",
             "keras.mixed_precision.set_dtype_policy('mixed_float16')",
             "keras.mixed_precision.set_dtype_policy('mixed_bfloat16')",
+        ),
+        fixes=(
+            (
+                lambda o: o.max_exp > 100,
+                Fix(
+                    "Clean the data: a number that large often stands for a missing one.",
+                    "tf.cast(x, tf.float32)",
+                    "tf.cast(tf.where(tf.abs(x) < 1e30, x, 0.0), tf.float32)",
+                ),
+            ),
         ),
     ),
     Rule(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tb_numstab.analysis.finding import Certainty, Fix, Severity
+from tb_numstab.analysis.formulas import asked, sigmoid_by_hand, softplus_by_hand
 from tb_numstab.analysis.graph import Mask
 from tb_numstab.analysis.ops import Ops
 from tb_numstab.analysis.rules.rule import Rule, Stage
@@ -45,6 +46,16 @@ RULES = (
         explain="{op} got arguments up to {x.max:.4g}; exp overflows {f.name} above {f.exp_overflow:.2f}.",
         blame="x.large",
         fix=_FIX,
+        fixes=(
+            (
+                asked(sigmoid_by_hand),
+                Fix("Use the op that does not overflow.", "tf.exp(x) / (1.0 + tf.exp(x))", "tf.sigmoid(x)"),
+            ),
+            (
+                asked(softplus_by_hand),
+                Fix("Use the op that does not overflow.", "tf.math.log(1.0 + tf.exp(x))", "tf.nn.softplus(x)"),
+            ),
+        ),
         source="DEBAR (ESEC/FSE 2020); IEEE 754-2019 7.4; float32 threshold 88.72 measured on TensorFlow 2.21",
     ),
     Rule(

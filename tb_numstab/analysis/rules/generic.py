@@ -79,6 +79,39 @@ def _unmeasured(o: Ops) -> Mask:
     return np.asarray(np.isnan(o.x.size) | (np.isnan(o.y.size) & binary & several))
 
 
+SPECIAL = (
+    Rule(
+        id="polygamma-pole",
+        title="Digamma or Lgamma at a pole",
+        families=("polygamma",),
+        when=lambda o: (o.out.nan + o.out.inf > 0) & (o.x.min <= 0),
+        precondition="the operand of Digamma or Lgamma reaches 0 or less and the result is not finite",
+        explain="{op} got arguments down to {x.min:.4g}; it has poles at 0, -1, -2, ...",
+        blame="x.zero",
+        fix=Fix(
+            "Keep the argument above 0.",
+            "tf.math.digamma(tf.nn.relu(z))",
+            "tf.math.digamma(tf.nn.softplus(z) + 1e-6)",
+        ),
+        source="NIST Digital Library of Mathematical Functions 5.2",
+    ),
+    Rule(
+        id="bessel-overflow",
+        title="Modified Bessel function overflows",
+        families=("bessel",),
+        when=lambda o: o.out.inf > 0,
+        precondition="the result of BesselI0 or BesselI1 holds Inf",
+        explain="{op} got arguments of magnitude up to {x.magnitude:.4g}; it grows as exp(|x|) and leaves {f.name}.",
+        blame="x.large",
+        fix=Fix(
+            "Use the exponentially scaled function, and add |x| to its logarithm.",
+            "tf.math.log(tf.math.bessel_i0(x))",
+            "tf.math.log(tf.math.bessel_i0e(x)) + tf.abs(x)",
+        ),
+        source="NIST Digital Library of Mathematical Functions 10.40",
+    ),
+)
+
 GENERIC = (
     Rule(
         id="operand-not-measured",
@@ -97,8 +130,7 @@ GENERIC = (
         families=(),
         when=lambda o: o.out.nan > 0,
         precondition="no operand holds NaN and the result does",
-        explain="{op} gave NaN in {out.nan:,.0f} of {out.size:,.0f} elements; its operand ranges from {x.min:.4g} to "
-        "{x.max:.4g}.",
+        explain="{op} gave NaN in {out.nan:,.0f} of {out.size:,.0f} elements; its operand holds {x.extent}.",
         blame="larger.large",
         fix=Fix("Keep the op's operands inside its domain."),
         source="IEEE 754-2019 7.2",
@@ -109,8 +141,7 @@ GENERIC = (
         families=(),
         when=lambda o: ~(o.out.nan > 0),  # with the rule above, whatever a damaged log holds
         precondition="no operand holds Inf and the result does",
-        explain="{op} gave Inf in {out.inf:,.0f} of {out.size:,.0f} elements; its operand ranges from {x.min:.4g} to "
-        "{x.max:.4g}.",
+        explain="{op} gave Inf in {out.inf:,.0f} of {out.size:,.0f} elements; its operand holds {x.extent}.",
         blame="larger.large",
         fix=Fix("Bound the op's operands."),
         source="IEEE 754-2019 7.4",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tb_numstab.analysis.finding import Certainty, Fix, Severity
+from tb_numstab.analysis.formulas import logsumexp_by_hand, softmax_by_hand, unstable
 from tb_numstab.analysis.graph import Mask
 from tb_numstab.analysis.ops import Ops
 from tb_numstab.analysis.patterns import (
@@ -17,14 +18,12 @@ from tb_numstab.analysis.patterns import (
     TRAPS,
     at_edge,
     bare_power,
-    bare_root,
     log_of_probability,
-    logsumexp_by_hand,
     mask_changes,
+    root_of_anything,
+    root_of_squares,
     small_product,
-    softmax_by_hand,
     structural,
-    unstable,
     vanishing_denominator,
     where_trap,
 )
@@ -74,7 +73,7 @@ RULES = (
         unstable(softmax_by_hand, ("move", "cast", "mul")),
         "exp(z) is divided by a sum of the same exp(z), the maximum is not subtracted, z is not clipped, and |z| has "
         "passed an eighth of ln(max)",
-        "{op} normalises exponentials between {x.min:.3g} and {x.max:.3g}: exp overflows {f.name} above "
+        "{op} normalises exponentials of {x.extent}: exp overflows {f.name} above "
         "{f.exp_overflow:.2f}, and a row below {f.exp_underflow:.2f} is 0/0.",
         Fix(
             "Use the op that subtracts the maximum.",
@@ -90,7 +89,7 @@ RULES = (
         unstable(logsumexp_by_hand, ("sum", "mean", "move", "cast", "add", "mul", "div")),
         "the argument of Log is a sum with exp(z) in it, the maximum is not subtracted, z is not clipped, and |z| has "
         "passed an eighth of ln(max)",
-        "{op} gets sums of exponentials between {x.min:.3g} and {x.max:.3g}: they overflow above "
+        "{op} gets sums of exponentials of {x.extent}: they overflow above "
         "{f.exp_overflow:.2f}, and are 0 below {f.exp_underflow:.2f}.",
         Fix(
             "Stay in log space.",
@@ -106,7 +105,7 @@ RULES = (
         small_product,
         "the argument of Log is the result of Prod, Cumprod or MatrixDeterminant, and has shrunk below 2^-31 (2^-3 in "
         "float16) or grown beyond 2^31 (2^3)",
-        "{op} gets products between {x.min:.3g} and {x.max:.3g}: below {f.min_normal:.3g} they are 0, and the "
+        "{op} gets products of {x.extent}: below {f.min_normal:.3g} they are 0, and the "
         "logarithm -Inf; above {f.max_value:.3g} they overflow.",
         Fix(
             "Add up logarithms instead of multiplying.",
@@ -135,9 +134,9 @@ RULES = (
         "root-of-zero-possible",
         "Square root without a guard",
         ("sqrt",),
-        structural(bare_root),
-        "a gradient is taken through Sqrt (a norm, a standard deviation), and no positive constant is added and no "
-        "clip keeps its operand from 0",
+        structural(root_of_squares),
+        "a gradient is taken through Sqrt of a sum of squares (a norm, a standard deviation), and no positive constant "
+        "is added and no clip keeps its operand from 0",
         "{op} gets values down to {x.min:.3g} with nothing to keep them from 0, where the derivative is infinite.",
         Fix(
             "Put a small constant inside the root.",
@@ -145,6 +144,17 @@ RULES = (
             "tf.sqrt(tf.reduce_sum(tf.square(a - b), 1) + 1e-12)",
         ),
         "tensorflow/tensorflow#4914, #30199, #12071",
+    ),
+    _hazard(
+        "root-of-negative-possible",
+        "Square root of what may be negative",
+        ("sqrt",),
+        structural(root_of_anything),
+        "a gradient is taken through Sqrt of something other than a sum of squares, and no clip keeps it above 0",
+        "{op} gets values down to {x.min:.3g} with nothing to keep them above 0: at 0 the derivative is infinite, "
+        "below it the result is NaN.",
+        Fix("Clip just above 0.", "tf.sqrt(x)", "tf.sqrt(tf.maximum(x, 1e-12))"),
+        "tensorflow/tensorflow#4914; DEBAR (ESEC/FSE 2020)",
     ),
     _hazard(
         "power-of-zero-possible",

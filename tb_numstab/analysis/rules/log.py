@@ -5,14 +5,40 @@ from __future__ import annotations
 import numpy as np
 
 from tb_numstab.analysis.finding import Certainty, Fix, Severity
+from tb_numstab.analysis.formulas import (
+    asked,
+    log_of_1_minus_exp,
+    log_of_exponentials,
+    log_of_softmax,
+    times_own_argument,
+)
 from tb_numstab.analysis.graph import Mask
 from tb_numstab.analysis.ops import Ops
 from tb_numstab.analysis.rules.rule import Rule, Stage
 
 _FUSED = Fix(
-    "Compute the logarithm from the logits in one op, or keep the argument away from 0.",
-    "tf.math.log(tf.nn.softmax(z))",
-    "tf.nn.log_softmax(z)",
+    "Compute the logarithm from the logits in one op.",
+    "tf.math.log(tf.nn.softmax(z)); tf.math.log(1.0 - tf.sigmoid(z))",
+    "tf.nn.log_softmax(z); tf.math.log_sigmoid(-z)",
+)
+_FIXES = (
+    (asked(log_of_softmax), _FUSED),
+    (
+        asked(log_of_exponentials),
+        Fix("Stay in log space.", "tf.math.log(tf.reduce_sum(tf.exp(z), 1))", "tf.reduce_logsumexp(z, 1)"),
+    ),
+    (
+        asked(log_of_1_minus_exp),
+        Fix(
+            "Use expm1, which keeps what is left of 1.",
+            "tf.math.log(1.0 - tf.exp(-x))",
+            "tf.math.log(-tf.math.expm1(-x))",
+        ),
+    ),
+    (
+        asked(times_own_argument),
+        Fix("Use the op that gives 0 for 0 log 0.", "p * tf.math.log(p)", "tf.math.xlogy(p, p)"),
+    ),
 )
 
 
@@ -34,7 +60,8 @@ RULES = (
         precondition="an operand of Log or Xlogy holds zeros and the result holds Inf",
         explain="{op} got 0 in {x.zero:,.0f} of {x.size:,.0f} elements, and log(0) = -Inf.",
         blame="x.zero",
-        fix=_FUSED,
+        fix=Fix("Keep the argument away from 0.", "tf.math.log(x)", "tf.math.log(tf.maximum(x, 1e-12))"),
+        fixes=_FIXES,
         source="DEBAR (ESEC/FSE 2020); RANUM (ICSE 2023); tf.nn.log_softmax",
     ),
     Rule(

@@ -20,41 +20,50 @@ CARRIERS = ("move", "cast", "mul", "div", "add", "sub", "neg")
 
 
 def _phase_is_lost(o: Ops) -> Mask:
-    """The angle carries the relative rounding error of the narrowest format it went through, 2^-p."""
-    found = o.among(o.graph.role(Role.FORWARD) & o.graph.reaches_result)
-    for index in np.flatnonzero(found & (o.x.max_exp > COARSE)):
-        found[index] = o.x.max_exp[index] - _rounded_to(o, int(o.x_slots[index])) >= COARSE
-    return np.asarray(found & (o.x.max_exp > COARSE))
+    """The op in which a number was rounded that is, as an angle, off by COARSE then.
 
-
-def _rounded_to(o: Ops, slot: int) -> float:
-    """Significant bits of the narrowest format that a value was rounded to on its way to ``slot``.
-
-    Whole numbers up to 2^p lose nothing in a Cast; where they are computed from, is not followed.
+    The angle carries the relative error of the narrowest format it went through, 2^-p.
     """
     graph, rows = o.graph, Columns(o.table)
-    bits = np.inf
+    angles = graph.members("trig")
+    angles = angles[(graph.role(Role.FORWARD) & graph.reaches_result)[angles] & (graph.x[angles] >= 0)]
+    found = np.zeros(graph.size, bool)
+    for angle in graph.x[angles[rows.max_exp[graph.x[angles]] > COARSE]].tolist():
+        rounded = _narrowest(o, angle)
+        if rounded >= 0 and rows.max_exp[angle] - graph.precision[rounded] >= COARSE:
+            found[rounded] = True
+    return o.among(found)
+
+
+def _narrowest(o: Ops, slot: int) -> int:
+    """The first op of the narrowest format that rounded a value on its way to ``slot``; -1 when none did.
+
+    Whole numbers up to 2^p lose nothing in a Cast; where other numbers come from is not followed.
+    """
+    graph, rows = o.graph, Columns(o.table)
+    narrowest = -1
     for _ in range(DEPTH):
         if slot < 0 or graph.family(slot) not in CARRIERS:
             break
-        whole = graph.family(slot) == "cast" and graph.x[slot] < 0
-        if not whole or rows.max_exp[slot] >= graph.precision[slot]:
-            bits = min(bits, float(graph.precision[slot]))
         x, y = int(graph.x[slot]), int(graph.y[slot])
+        whole = graph.family(slot) == "cast" and x < 0
+        if not whole or rows.max_exp[slot] >= graph.precision[slot]:
+            if narrowest < 0 or graph.precision[slot] <= graph.precision[narrowest]:
+                narrowest = slot
         slot = y if x < 0 or graph.sites[x].role is Role.CONSTANT else x
-    return bits
+    return narrowest
 
 
 RULES = (
     Rule(
         id="phase-lost",
         title="An angle is too large for its format",
-        families=("trig",),
+        families=(),
         when=_phase_is_lost,
-        precondition="the argument of Sin, Cos or Tan has been rounded, in its own format or a narrower one before, by "
-        "a quarter radian or more",
-        explain="{op} gets angles up to {x.magnitude:.4g}, rounded to so few significant bits that they are off by a "
-        "quarter radian or more.",
+        precondition="the argument of Sin, Cos or Tan is off by a quarter radian or more, since it was rounded to "
+        "its own format or to a narrower one before",
+        explain="{op} gives numbers up to {out.magnitude:.4g} in {f.name} ({f.precision} significant bits); as an "
+        "angle of Sin, Cos or Tan they are off by a quarter radian or more.",
         fix=Fix(
             "Compute angles in float32, from positions that were never narrower.",
             "tf.sin(tf.cast(positions, tf.bfloat16) * frequency)",

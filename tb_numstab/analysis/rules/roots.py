@@ -15,10 +15,20 @@ RULES = (
         precondition="the operand of Sqrt or Rsqrt holds negative numbers and the result holds NaN",
         explain="{op} got negative numbers in {x.negative:,.0f} of {x.size:,.0f} elements, down to {x.min:.4g}: NaN.",
         blame="x.negative",
-        fix=Fix(
-            "Find the subtraction that made it negative, then clip at 0.",
-            "tf.sqrt(x)",
-            "tf.sqrt(tf.maximum(x, 0.0))",
+        fix=Fix("Clip just above 0: there the derivative is finite.", "tf.sqrt(x)", "tf.sqrt(tf.maximum(x, 1e-12))"),
+        fixes=(
+            (
+                lambda o: o.among(o.graph.mask("rsqrt")),
+                Fix("Clip, and add a small constant.", "tf.math.rsqrt(x)", "tf.math.rsqrt(tf.maximum(x, 0.0) + 1e-6)"),
+            ),
+            (
+                lambda o: o.x_among(o.graph.mask("sub")),
+                Fix(
+                    "Rewrite the subtraction that made it negative, and clip just above 0.",
+                    "tf.sqrt(tf.reduce_mean(x * x, 0) - tf.reduce_mean(x, 0) ** 2)",
+                    "tf.math.reduce_std(x, 0)  # or tf.sqrt(tf.maximum(difference, 1e-12))",
+                ),
+            ),
         ),
         source="DEBAR (ESEC/FSE 2020)",
     ),

@@ -50,6 +50,7 @@ class Rule:
       explain: one sentence with numbers; a format string over ``op``, ``x``, ``y``, ``out``, ``f`` (the
         result's limits), ``site`` and ``n`` (what ``figures`` gives).
       fix: what to change.
+      fixes: (precondition, fix) for special forms of an origin; the first that holds goes before ``fix``.
       source: where the rule comes from.
       stage: when it is asked.
       blame: the operand and property that explain the event one hop back, such as ``"x.zero"``.
@@ -68,6 +69,7 @@ class Rule:
     explain: str
     fix: Fix
     source: str
+    fixes: tuple[tuple[Callable[[Ops], Mask], Fix], ...] = field(default=(), repr=False)
     stage: Stage = Stage.ORIGIN
     blame: str = ""
     severity: Severity = Severity.ERROR

@@ -1,0 +1,125 @@
+"""Formulas written out by hand for which TensorFlow has an op that is safe: what they look like in the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from tb_numstab.analysis.columns import Columns
+from tb_numstab.analysis.graph import Mask
+from tb_numstab.analysis.guards import DEPTH, Guards, Test
+from tb_numstab.analysis.ops import Ops
+from tb_numstab.analysis.patterns import computed
+
+WIDE = 0.125
+"""Share of ln(max) that arguments of exp must have reached before a missing maximum matters."""
+
+EVERYDAY = 2.0**-7
+"""Literals from here on are terms of a formula; smaller ones are epsilons."""
+
+
+def asked(test: Test) -> Callable[[Ops], Mask]:
+    """A precondition that the graph alone decides, asked about these very slots."""
+    return lambda o: np.array([test(o.graph.guards, int(s)) for s in o.slots], bool)
+
+
+def _exp_behind(g: Guards, slot: int, through: tuple[str, ...]) -> int:
+    """The unbounded Exp a value comes from, -1 when there is none."""
+    for _ in range(DEPTH):
+        if slot < 0:
+            return -1
+        family, x, y = g.graph.family(slot), int(g.graph.x[slot]), int(g.graph.y[slot])
+        if family == "exp":
+            return -1 if g.stabilised(x) else slot
+        if family not in through:
+            return -1
+        slot = y if family in ("mul", "add") and (x < 0 or not _leads_to_exp(g, x)) else x
+    return -1
+
+
+def _leads_to_exp(g: Guards, slot: int) -> bool:
+    return g.reaches(slot, ("exp",), ("mul", "div", "move", "cast", "sum", "mean"))
+
+
+def softmax_by_hand(g: Guards, slot: int) -> bool:
+    """The quotient: exp(z) divided by a sum of the same exp(z), the maximum not subtracted."""
+    above = _exp_behind(g, int(g.graph.x[slot]), ("move", "cast", "mul"))
+    return (
+        computed(g, slot)
+        and above >= 0
+        and above == _exp_behind(g, int(g.graph.y[slot]), ("sum", "mean", "move", "cast", "add"))
+    )
+
+
+def log_of_exponentials(g: Guards, slot: int) -> bool:
+    """Log of a sum or mean of exponentials."""
+    return g.reaches(int(g.graph.x[slot]), ("exp",), ("sum", "mean", "move", "cast", "mul", "div"))
+
+
+def log_of_softmax(g: Guards, slot: int) -> bool:
+    """Log of what Softmax or Sigmoid gave, or of 1 minus it."""
+    x = int(g.graph.x[slot])
+    x = int(g.graph.y[x]) if x >= 0 and g.graph.family(x) == "sub" else x
+    return g.reaches(x, ("softmax", "sigmoid"), ("move", "cast", "clip", "select"))
+
+
+def log_of_1_minus_exp(g: Guards, slot: int) -> bool:
+    """Log of 1 - exp(x)."""
+    x = int(g.graph.x[slot])
+    return g.graph.family(x) == "sub" and g.reaches(int(g.graph.y[x]), ("exp",), ("move", "cast", "clip"))
+
+
+def times_own_argument(g: Guards, slot: int) -> bool:
+    """The product x * log(x)."""
+    x, graph = int(g.graph.x[slot]), g.graph
+    products = (int(c) for c in graph.consumers(slot) if graph.family(int(c)) == "mul")
+    return any({int(graph.x[p]), int(graph.y[p])} == {x, slot} for p in products)
+
+
+def sigmoid_by_hand(g: Guards, slot: int) -> bool:
+    """The quotient exp(x) / (1 + exp(x)), or 1 / (1 + exp(x))."""
+    return _one_plus_feeds(g, slot, lambda total, c: g.graph.family(c) == "div" and g.graph.y[c] == total)
+
+
+def softplus_by_hand(g: Guards, slot: int) -> bool:
+    """The logarithm log(1 + exp(x))."""
+    return _one_plus_feeds(g, slot, lambda total, c: g.graph.family(c) == "log")
+
+
+def _one_plus_feeds(g: Guards, slot: int, meant: Callable[[int, int], bool]) -> bool:
+    totals = [int(c) for c in g.graph.consumers(slot) if _adds_to_one(g, int(c))]
+    return any(meant(total, int(c)) for total in totals for c in g.graph.consumers(total))
+
+
+def logsumexp_by_hand(g: Guards, slot: int) -> bool:
+    """Log of a sum with exp(z) in it: log(sum(exp(z))), log(1 + exp(z)), log of a mixture of densities."""
+    x = int(g.graph.x[slot])
+    sums = g.reaches(x, ("sum", "mean"), ("move", "cast")) or _adds_to_one(g, x)
+    return computed(g, slot) and sums and _exp_behind(g, x, ("sum", "mean", "move", "cast", "add", "mul", "div")) >= 0
+
+
+def _adds_to_one(g: Guards, slot: int) -> bool:
+    """A literal of everyday size is added, as in log(1 + exp(z)); an epsilon is none."""
+    operands = (int(g.graph.x[slot]), int(g.graph.y[slot]))
+    literals = [s for s in operands if s >= 0 and g.is_number(s)]
+    return g.graph.family(slot) == "add" and any(g.number(s, "max") >= EVERYDAY for s in literals)
+
+
+def _wide_exponents(o: Ops) -> Mask:
+    """Bool [N]: Exp ops whose arguments have gone beyond WIDE of ln(max), in either direction."""
+    slots = o.graph.members("exp")
+    magnitude = Columns.of(o.table, o.graph.x[slots]).magnitude
+    return o.graph.as_mask(slots[magnitude > WIDE * (o.graph.max_exp[slots] + 1) * np.log(2)])
+
+
+def unstable(test: Test, through: tuple[str, ...]) -> Callable[[Ops], Mask]:
+    """A hand-written formula, once the arguments of its Exp are large."""
+
+    def when(o: Ops) -> Mask:
+        found, wide = o.among(o.graph.guards.chosen(test, o.slots)), _wide_exponents(o)
+        for index in np.flatnonzero(found):
+            found[index] = wide[_exp_behind(o.graph.guards, int(o.x_slots[index]), through)]
+        return found
+
+    return when

@@ -1,0 +1,85 @@
+"""The fix of an error suits the formula it stands in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from tests.analysis.programs import Step, data, judge, literal, op, returned_mean, unary
+from tests.analysis.steps import cast, softmax
+from tests.support.numpy_trace import Node, Trace
+
+
+def log_of_zero(argument: Callable[[Trace], Node]) -> Step:
+    def step(trace: Trace, i: int) -> None:
+        x = argument(trace)
+        returned_mean(trace, op(trace, "Log", np.log(x.array), x))
+
+    return step
+
+
+def probability(trace: Trace) -> Node:
+    z = data(trace, [[0.0, 200.0]])
+    return op(trace, "Softmax", softmax(z.array), z)
+
+
+def exponentials(trace: Trace) -> Node:
+    z = data(trace, [[-200.0, -300.0]])
+    e = op(trace, "Exp", np.exp(z.array), z)
+    return op(trace, "Sum", e.array.sum(-1), e)
+
+
+def survival(trace: Trace) -> Node:
+    z, one = data(trace, [0.0, -1.0]), literal(trace, 1.0)
+    e = op(trace, "Exp", np.exp(z.array), z)
+    return op(trace, "Sub", one.array - e.array, one, e)
+
+
+def entropy(trace: Trace, i: int) -> None:
+    p = data(trace, [0.0, 1.0])
+    log = op(trace, "Log", np.log(p.array), p)
+    returned_mean(trace, op(trace, "Mul", p.array * log.array, p, log))
+
+
+def by_hand(formula: str) -> Step:
+    """exp(x) / (1 + exp(x)), or log(1 + exp(x)), of a large x."""
+
+    def step(trace: Trace, i: int) -> None:
+        x, one = data(trace, [100.0, 1.0]), literal(trace, 1.0)
+        e = op(trace, "Exp", np.exp(x.array), x)
+        total = op(trace, "AddV2", one.array + e.array, one, e)
+        if formula == "sigmoid":
+            returned_mean(trace, op(trace, "RealDiv", e.array / total.array, e, total))
+        else:
+            returned_mean(trace, op(trace, "Log", np.log(total.array), total))
+
+    return step
+
+
+def wide_cast(trace: Trace, i: int) -> None:
+    x = data(trace, [1e300, 1.0], np.float64)
+    returned_mean(trace, op(trace, "Cast", x.array.astype(np.float32), x))
+
+
+@pytest.mark.parametrize(
+    ("step", "rule", "after"),
+    [
+        (log_of_zero(probability), "log-of-zero", "log_softmax"),
+        (log_of_zero(exponentials), "log-of-zero", "reduce_logsumexp"),
+        (log_of_zero(survival), "log-of-zero", "expm1"),
+        (entropy, "log-of-zero", "xlogy"),
+        (unary("Log", np.log, [0.0, 1.0]), "log-of-zero", "tf.maximum"),
+        (by_hand("sigmoid"), "exp-overflow", "tf.sigmoid"),
+        (by_hand("softplus"), "exp-overflow", "tf.nn.softplus"),
+        (unary("Sqrt", np.sqrt, [-1.0, 1.0]), "sqrt-of-negative", "1e-12"),
+        (unary("Rsqrt", lambda x: 1 / np.sqrt(x), [-1.0, 1.0]), "sqrt-of-negative", "+ 1e-6"),
+        (cast([1e6, 1.0]), "cast-overflow", "mixed_bfloat16"),
+        (wide_cast, "cast-overflow", "1e30"),
+    ],
+)
+def test_the_fix_suits_the_formula(step: Step, rule: str, after: str) -> None:
+    finding = judge(step).findings()[0]
+    assert finding.rule == rule
+    assert after in finding.fix.after
