@@ -67,6 +67,14 @@ class Anatomy:
             slot = int(self.graph.x[slot])
         return slot if slot >= 0 and self.graph.sites[slot].role is Role.VARIABLE and self.graph.trainable[slot] else -1
 
+    def follows(self, layer: int) -> bool:
+        """Whether a layer, by its place in ``layers``, works on what the one before gave, with another kernel."""
+        graph, (products, inputs, kernels) = self.graph, self.layers
+        between = graph.role(Role.FORWARD) & ~graph.as_mask(products)
+        given = graph.carrying(graph.as_mask(products[layer - 1 : layer]), between)
+        names = [graph.sites[kernel].variable for kernel in kernels[layer - 1 : layer + 1]]
+        return bool(given[inputs[layer]]) and names[0] != names[1]
+
     @cached_property
     def kernel_gradients(self) -> Slots:
         """The gradient of each layer's kernel, -1 where it is not made by one op."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import keras
+import numpy as np
 import pytest
 
 from tb_numstab.analysis.finding import Finding, Severity
 from tb_numstab.analysis.rules import learning, training
+from tests.analysis.programs import data, judge, op, returned_mean, variable
 from tests.analysis.trainings import batch_normalised, dense, normal, normalised, outliers, steep, train
+from tests.support.numpy_trace import Trace
 
 Findings = dict[str, Finding]
 SGD, ADAM = keras.optimizers.SGD, keras.optimizers.Adam
@@ -94,3 +97,16 @@ def test_the_suggested_norm_is_that_of_usual_steps() -> None:
     finding = PAIRS["gradient-spikes"][0]()["gradient-spikes"]
     numbers = finding.numbers
     assert numbers["n.usual"] < numbers["n.clipnorm"] < 4 * numbers["n.usual"] < numbers["n.norm"]
+
+
+@pytest.mark.parametrize(("same", "chained", "said"), [(False, True, True), (True, True, False), (False, False, False)])
+def test_only_two_kernels_in_a_row_stay_equal(same: bool, chained: bool, said: bool) -> None:
+    def step(trace: Trace, i: int) -> None:
+        x = data(trace, np.ones((2, 3)))
+        w = variable(trace, np.zeros((3, 3)), name="w")
+        v = variable(trace, np.zeros((3, 3)), name="w" if same else "v")
+        hidden = op(trace, "MatMul", x.array @ w.array, x, w)
+        second = op(trace, "MatMul", hidden.array @ v.array, hidden if chained else x, v)
+        returned_mean(trace, second)
+
+    assert ("kernels-symmetric" in {f.rule for f in judge(step).findings()}) == said

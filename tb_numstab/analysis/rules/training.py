@@ -76,20 +76,20 @@ def _drift_figures(o: Ops, index: int) -> dict[str, float]:
 
 def _symmetric(o: Ops) -> Mask:
     """Two layers in a row whose kernels start with the same number everywhere: their units never differ."""
-    found = np.zeros(len(o.slots), bool)
-    kernels = o.memory.course.anatomy(o.graph).layers[2]
+    found, parts = np.zeros(len(o.slots), bool), o.memory.course.anatomy(o.graph)
+    kernels = parts.layers[2]
     rows = Columns.of(o.table, kernels)
-    equal = (rows.min == rows.max) & (rows.size > 1)
-    if o.memory.course.records == 1:
-        found[kernels[:-1][equal[:-1] & equal[1:]]] = True  # o looks at all slots
+    equal = (rows.min == rows.max) & (rows.size > 1) & (o.memory.course.records == 1)
+    for second in np.flatnonzero(equal[:-1] & equal[1:]) + 1:
+        found[kernels[second - 1]] |= parts.follows(int(second))  # o looks at all slots
     return found
 
 
 def _below_epsilon(o: Ops) -> Mask:
-    """A variance + epsilon under a root, every variance below epsilon."""
+    """A variance + epsilon under a root, every variance far below epsilon."""
     rooted = o.graph.as_mask(o.graph.x[o.graph.members("rsqrt", "sqrt")])
     guarded = o.y_among(o.graph.role(Role.CONSTANT)) & (o.y.size == 1) & o.among(rooted & o.graph.role(Role.FORWARD))
-    return np.asarray(guarded & (o.x.min >= 0) & (o.x.max > 0) & (o.x.max < o.y.min))
+    return np.asarray(guarded & (o.x.min >= 0) & (o.x.max > 0) & (o.x.max < o.y.min / 16))
 
 
 def _vanishing(o: Ops) -> Mask:
@@ -214,11 +214,11 @@ RULES = (
     ),
     Rule(
         id="variance-below-epsilon",
-        title="Every variance is below the epsilon of its normalisation",
+        title="Every variance is far below the epsilon of its normalisation",
         families=("add",),
         when=_below_epsilon,
-        precondition="over 5 records, in the variance + epsilon of a square root, every variance is above 0 somewhere "
-        "and below epsilon everywhere",
+        precondition="over 5 records, in the variance + epsilon of a square root, every variance is below a sixteenth "
+        "of epsilon, and one is above 0",
         explain="{op} adds an epsilon of {y.max:.3g} to variances of at most {x.max:.3g}: what is normalised keeps a "
         "scale far below 1.",
         fix=Fix(
