@@ -12,6 +12,9 @@ from tb_numstab.schema.formats import FORMATS
 NOTABLE = 0.01
 """Share of lost updates, or of vanishing optimizer state, that is worth a word."""
 
+MOST = 0.5
+"""Share of gradient elements with which most of a gradient lies below a format's normal numbers."""
+
 _NAMED = 3
 """Places named in a sentence; the list beside it has them all."""
 
@@ -42,6 +45,8 @@ def recommendation(precision: Precision) -> str:
         return f"{name} loses {percent(gradients.underflow)} of the gradient elements: scale the loss, or use bfloat16."
     if precision.broken:
         return f"{name} held until NaN or Inf did harm: look at the findings first."
+    if gradients is not None and gradients.subnormal > MOST:
+        return f"{percent(gradients.subnormal)} of the gradient elements lose digits in {name}: scale the loss."
     if precision.weights_in == name:
         return f"{name} has the range; but keep the weights in float32, with the policy mixed_{name}."
     return f"{name} does well here: leave it as it is."

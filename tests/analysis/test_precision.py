@@ -209,6 +209,9 @@ def test_a_run_in_float16_is_judged_by_its_counts() -> None:
     assert summary(graph, found)[0] == "float16 does well here: leave it as it is."
     assert code(found) == ""
 
+    graph, found = advise(training(dtype=np.float16, gradient=2.0**-16))
+    assert summary(graph, found)[0].endswith("of the gradient elements lose digits in float16: scale the loss.")
+
 
 def test_a_run_in_float16_that_broke_is_not_praised() -> None:
     def breaking(trace: Trace, i: int) -> None:

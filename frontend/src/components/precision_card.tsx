@@ -1,6 +1,6 @@
 import { useAnswer, useApp } from "../context";
-import type { FormatAdvice, Precision, PrecisionPart } from "../model/api";
 import { count, plural, power, prose, share } from "../model/format";
+import type { FormatAdvice, Precision, PrecisionPart } from "../model/precision";
 import { Icon, type Shape } from "./icons";
 import { OpLink } from "./link";
 
