@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,6 +23,9 @@ FLAT = 1e-3
 
 SETTLED = 20
 """Records after which a usual gradient norm is known."""
+
+RECENT = 256
+"""Records that the usual gradient norm and the noise of the loss are taken from."""
 
 SPIKE = 10.0
 """Times the median from which a gradient norm is a spike, if it is also twice the largest that was none."""
@@ -45,7 +49,8 @@ class Course:
         self.scale: list[float] = []
         self.spikes = 0
         self.spiking = False
-        self._usual: list[float] = []
+        self._usual: deque[float] = deque(maxlen=RECENT)
+        self._largest = 0.0
         self._first_step: int | None = None
         self._anatomy: Anatomy | None = None
 
@@ -70,10 +75,11 @@ class Course:
     def _judge(self, norm: float) -> None:
         """Whether the norm is out of all proportion to those before."""
         known = len(self._usual) >= SETTLED
-        self.spiking = known and norm > SPIKE * float(np.median(self._usual)) and norm > 2 * max(self._usual)
+        self.spiking = known and norm > SPIKE * float(np.median(self._usual)) and norm > 2 * self._largest
         self.spikes += self.spiking
         if not self.spiking and np.isfinite(norm) and norm > 0:
             self._usual.append(norm)
+            self._largest = max(self._largest, norm)
 
     @property
     def usual_norm(self) -> float:
@@ -91,7 +97,7 @@ class Course:
 
     @property
     def improved(self) -> bool:
-        """Whether the loss is below its first value, or cannot be told to be not."""
+        """Whether the loss is below its first value; True while that cannot be told."""
         return self.records < 4 * EDGE or not self.last_loss >= self.loss[0]
 
     @property
@@ -99,7 +105,7 @@ class Course:
         """Whether the loss has moved by less than it differs from batch to batch, and its thousandth."""
         if self.records < STILL:
             return False
-        noise = float(np.median(np.abs(np.diff(self.loss))))
+        noise = float(np.median(np.abs(np.diff(self.loss[-RECENT:]))))
         moved = abs(self.last_loss - float(np.median(self.loss[:EDGE])))
         return moved <= max(noise, FLAT * abs(self.last_loss))
 
