@@ -28,6 +28,11 @@ from tb_numstab.schema.ops import OpSite, Role
 CALL = "PartitionedCall"
 """Op type that stands for the call of a function's graph."""
 
+BACKWARD_PASS = (
+    "the backward pass of a tf.function is one op where the GradientTape is outside it: "
+    "put the tape into the tf.function to have it measured op by op"
+)
+
 MAX_VARIANTS = 4
 """Slots for one op whose operands come from different ops in different steps: the first step of a loop often differs.
 
@@ -64,6 +69,7 @@ class EagerRecorder(Recorder):
         self._unmade: list[Any] = []  # tensors from outside the step
         self._takes: dict[int, list[int]] = {}  # slot -> ids of the tensors it takes from a function
         self._calls: dict[int, list[int]] = {}  # tensor id -> ids of all that came out of the same function call
+        self._notes: tuple[str, ...] = ()
         self._readings = Readings(at_once)
         self.updated: Handles = {}
 
@@ -111,7 +117,7 @@ class EagerRecorder(Recorder):
                 self.sites[slot] = dataclasses.replace(self.sites[slot], returned=True)
         rows = self._readings.rows(len(self.sites))
         makes = {tensor: slot for tensor, slot in self._slots.items() if slot not in self._takes}
-        measured = Measurement(self.sites, rows, self.handles, self._takes, makes, kind=kind)
+        measured = Measurement(self.sites, rows, self.handles, self._takes, makes, self._notes, kind)
         self._begin(at_once=False)
         return measured if self.sites else None
 
@@ -190,6 +196,8 @@ class EagerRecorder(Recorder):
             self._calls |= dict.fromkeys(ids, ids)
             return
         kept = {id(self._calls[t._id]): self._calls[t._id] for t in inputs if t._id in self._calls}
+        if kept:
+            self._notes = (BACKWARD_PASS,)
         self._add_op(CALL, [t for t in inputs if t._id not in self._calls], outputs)
         for slot in {self.slot_of(t) for t in outputs} - {-1}:
             self._takes[slot] = [tensor for ids in kept.values() for tensor in ids]

@@ -41,7 +41,9 @@ class Repeatable:
                 if op_type in FROM_ITERATOR:
                     self._check_iterator(handle)
                 elif isinstance(handle, tf.__internal__.EagerTensor) and not is_variable(handle):
-                    self._refuse(f"{op_type} changes a captured resource that cannot be copied")
+                    self._refuse(
+                        f"{op_type} changes a captured resource that cannot be copied; move that out of the function"
+                    )
 
     def _check_iterator(self, handle: Any) -> None:
         if handle._id in self._given:

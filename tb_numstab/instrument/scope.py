@@ -204,17 +204,23 @@ class _Measuring:
 
 def _attempt(function: Any, action: Callable[[], T]) -> T | None:
     """Does a part of a measurement; None if it cannot be done, which is said once."""
-    name = getattr(function, "_name", "a function")
     try:
         with host_randomness_kept():
             return action()
     except CannotShadow as reason:
-        warn_once(f"{name} is not measured: {reason}. Training goes on unchanged.")
+        warn_once(f"{_name(function)} is not measured: {reason}. Training goes on unchanged.")
     except (errors.OutOfRangeError, StopIteration):
         pass  # the data ended: the real call says so
     except Exception as error:  # noqa: BLE001 - monitoring steps aside, whatever went wrong
-        step_aside(f"{name} is not measured", error)
+        step_aside(f"{_name(function)} is not measured", error)
     return None
+
+
+def _name(function: Any) -> str:
+    """What its user calls a function; of those that Keras makes they know nothing."""
+    if str(getattr(function._python_function, "__module__", "")).startswith(("keras.", "tf_keras.")):
+        return "the training step of Keras"
+    return str(function._name)
 
 
 def current_scope() -> StepScope | None:

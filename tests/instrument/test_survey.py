@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 import tb_numstab
-from tb_numstab.instrument.eager import MAX_VARIANTS
+from tb_numstab.instrument.eager import BACKWARD_PASS, MAX_VARIANTS
 from tb_numstab.schema.columns import INDEX
 from tb_numstab.schema.ops import OpSite, Role
 from tb_numstab.schema.record import StepRecord
@@ -174,6 +174,21 @@ def test_eager_ops_keep_their_slots_over_steps(tmp_path: Path) -> None:
     (update,) = logged.slots("AssignSubVariableOp")
     assert logged.value(update, "operands") == 2
     assert logged.record.records_before == 2
+
+
+def test_the_backward_pass_of_a_function_says_that_it_is_one_op(tmp_path: Path) -> None:
+    weights = tf.Variable([1.0, 2.0])
+    root = tf.function(lambda: tf.reduce_sum(tf.sqrt(weights)))
+
+    def step() -> Any:
+        with tf.GradientTape() as tape:
+            loss = root()
+        weights.assign_sub(0.1 * tape.gradient(loss, weights))
+        return loss
+
+    logged = Logged(tmp_path, tb_numstab.watch(every=1)(step), steps=2)
+    assert logged.slots("PartitionedCall") and not logged.slots("SqrtGrad")
+    assert logged.record.notes == (BACKWARD_PASS,)
 
 
 def test_an_eager_op_with_other_operands_than_before_is_linked_to_them(tmp_path: Path) -> None:
