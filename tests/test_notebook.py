@@ -43,7 +43,7 @@ def test_findings_and_verdict(logdir: Path) -> None:
     run = load_run(str(logdir), run="nan_softmax_log")
     assert run.verdict.status is Status.BROKEN
     assert (run.findings[0].rule, run.findings[0].first_step) == ("log-of-zero", 57)
-    assert repr(run).startswith("<Run 'nan_softmax_log': broken, ")
+    assert repr(run) == "<Run 'nan_softmax_log': broken, 1 finding, 80 steps of 81 tensors>"
 
 
 def test_one_entry_for_each_slot_of_each_step(logdir: Path) -> None:

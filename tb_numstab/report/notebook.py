@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tb_numstab.analysis.finding import Finding, Verdict
+from tb_numstab.analysis.narrate import counted
 from tb_numstab.analysis.precision import precision_advice
 from tb_numstab.analysis.precision_words import summary
 from tb_numstab.schema.columns import COLUMNS, INDEX
@@ -125,8 +126,8 @@ class Run:
 
     def __repr__(self) -> str:
         return (
-            f"<Run {self.name!r}: {self.verdict.status.value}, {len(self.findings)} findings, "
-            f"{len(self.steps)} steps of {len(self.table)} tensors>"
+            f"<Run {self.name!r}: {self.verdict.status.value}, {counted(len(self.findings), 'finding')}, "
+            f"{counted(len(self.steps), 'step')} of {counted(len(self.table), 'tensor')}>"
         )
 
     def _repr_html_(self) -> str:
