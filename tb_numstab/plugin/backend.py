@@ -71,7 +71,8 @@ class NumericalHealthPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # Tens
         return overview.runs_view(self._reader.summaries(*caller))
 
     def _verdict(self, caller: _Caller, query: Query) -> Json:
-        return overview.verdict_only_view(self._subject(caller, query))
+        run = self._run(caller, query.text("run"))
+        return overview.verdict_only_view(run, self._subjects.verdict(run, query.optional_text("session")))
 
     def _progress(self, caller: _Caller, query: Query) -> Json:
         run = self._run(caller, query.text("run"))

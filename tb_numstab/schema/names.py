@@ -17,7 +17,7 @@ NOT_REPRODUCED = (
 )
 """Note in the record of a replay: the step ended with NaN or Inf in training, but not when it was measured."""
 
-PART_BYTES = 1 << 25
+PART_BYTES = 1 << 23
 """Records of a session after which the next ones get a tag of their own: TensorBoard's data server answers with whole
 tags, at most 256 MiB, and a tag that has ended is not read again while the training goes on."""
 

@@ -165,16 +165,12 @@ def _cells(
     if not len(slots):
         return cells
     for i, bucket in enumerate(buckets):
-        over, under = np.full(len(slots), _FAR, np.int16), np.full(len(slots), _FAR, np.int16)
-        marks = np.zeros(len(slots), np.uint8)
-        for column in bucket:
-            known = slots < len(column.marks)
-            exponents = np.full(len(slots), ABSENT, np.int16)
-            exponents[known] = column.max_exp[slots[known]]
-            finite = exponents != ABSENT
-            np.minimum(over, np.where(finite, top - exponents, _FAR), out=over)
-            np.minimum(under, np.where(finite, exponents - bottom, _FAR), out=under)
-            marks[known] |= column.marks[slots[known]]
+        parts = [column.at(slots) for column in bucket]
+        exponents = np.stack([part.max_exp for part in parts])
+        finite = exponents != ABSENT
+        over = np.where(finite, top - exponents, _FAR).min(axis=0)
+        under = np.where(finite, exponents - bottom, _FAR).min(axis=0)
+        marks = np.bitwise_or.reduce([part.marks for part in parts])
         cells.over[:, i] = _packed_bits(np.minimum.reduceat(over, starts))
         cells.under[:, i] = _packed_bits(np.minimum.reduceat(under, starts))
         cells.marks[:, i] = np.bitwise_or.reduceat(marks, starts)

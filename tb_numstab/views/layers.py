@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tb_numstab.schema.formats import FORMATS
 from tb_numstab.schema.ops import OpSite, Role
 from tb_numstab.views.json_values import Json
 from tb_numstab.views.measure import FORMAT_VIEWS
 from tb_numstab.views.subject import Subject
-from tb_numstab.views.timeline import ABSENT, INF, NAN, Column
+from tb_numstab.views.timeline import ABSENT, INF, NAN, Column, merged
 
 MAX_LAYERS = 24
 """Layers of one page."""
@@ -34,21 +37,22 @@ def layers_view(subject: Subject, first: int = 0) -> Json:
     layers = _layers(subject)
     names = list(layers)
     shown = names[max(0, first) : max(0, first) + MAX_LAYERS]
-    columns = subject.timeline.columns
-    edges = np.linspace(0, len(columns), min(MAX_POINTS, len(columns)) + 1).astype(int)
-    points = [columns[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    members = [slots for name in shown for slots in layers[name].values()]
+    points = _points(subject.timeline.columns, np.array(list(chain.from_iterable(members)), np.intp))
+    ends = np.cumsum([len(slots) for slots in members]).tolist()
+    kinds = iter(
+        _kind_view(subject.session.table, slots, points, end - len(slots))
+        for slots, end in zip(members, ends, strict=True)
+    )
     return {
         "run": subject.run.name,
         "session": subject.session.id,
         "total": len(names),
         "first": max(0, first),
-        "steps": [point[-1].last_step for point in points],
+        "steps": points.steps,
         "formats": FORMAT_VIEWS,
         "layers": [
-            {
-                "name": name,
-                "kinds": {k: _kind_view(subject.session.table, s, points) for k, s in layers[name].items() if s},
-            }
+            {"name": name, "kinds": {kind: view for kind, view in zip(layers[name], kinds, strict=False) if view}}
             for name in shown
         ],
     }
@@ -80,28 +84,47 @@ def _kind(site: OpSite) -> str | None:
     return {Role.FORWARD: "activations", Role.GRADIENT: "gradients"}.get(site.role)
 
 
-def _kind_view(table: Sequence[OpSite], slots: Sequence[int], points: Sequence[Sequence[Column]]) -> Json:
-    index = np.array(slots, np.intp)
-    largest: list[int | None] = []
-    smallest = -ABSENT
-    bad: list[bool] = []
-    for point in points:
-        top, marks = ABSENT, 0
-        for column in point:
-            known = index[index < len(column.marks)]
-            if known.size:
-                top = max(top, int(column.max_exp[known].max()))
-                lows = column.min_exp[known]
-                smallest = min([smallest, *lows[lows != ABSENT].tolist()])
-                marks |= int(np.bitwise_or.reduce(column.marks[known]))
-        largest.append(None if top == ABSENT else top)
-        bad.append(bool(marks & (NAN | INF)))
-    finite = [e for e in largest if e is not None]
+@dataclass(frozen=True)
+class _Points:
+    """The curves of some slots: int16, int16 and uint8 [points, slots], and the last step of each point."""
+
+    steps: list[int]
+    max_exp: NDArray[np.int16]
+    min_exp: NDArray[np.int16]
+    marks: NDArray[np.uint8]
+
+
+def _points(columns: Sequence[Column], slots: NDArray[np.intp]) -> _Points:
+    """At most MAX_POINTS of them."""
+    count = min(MAX_POINTS, len(columns))
+    points = _Points(
+        [],
+        np.full((count, len(slots)), ABSENT, np.int16),
+        np.full((count, len(slots)), ABSENT, np.int16),
+        np.zeros((count, len(slots)), np.uint8),
+    )
+    edges = np.linspace(0, len(columns), count + 1).astype(int)
+    for i, (start, end) in enumerate(zip(edges, edges[1:], strict=False)):
+        point = merged([column.at(slots) for column in columns[start:end]])
+        points.steps.append(point.last_step)
+        points.max_exp[i], points.min_exp[i], points.marks[i] = point.max_exp, point.min_exp, point.marks
+    return points
+
+
+def _kind_view(table: Sequence[OpSite], slots: Sequence[int], points: _Points, start: int) -> Json | None:
+    """One kind of a layer, whose slots come at ``start`` in the points; None where there are none."""
+    if not slots:
+        return None
+    own = slice(start, start + len(slots))
+    largest = [None if top == ABSENT else top for top in points.max_exp[:, own].max(axis=1).tolist()]
+    lows = points.min_exp[:, own]
+    lows = lows[lows != ABSENT]
+    bad = np.bitwise_or.reduce(points.marks[:, own], axis=1) & (NAN | INF)
     return {
         "tensors": len(slots),
         "dtypes": sorted({table[slot].dtype for slot in slots}),
         "max_exp": largest,
-        "nonfinite": bad,
-        "highest": max(finite) if finite else None,
-        "lowest": None if smallest == -ABSENT else smallest,
+        "nonfinite": (bad > 0).tolist(),
+        "highest": max((top for top in largest if top is not None), default=None),
+        "lowest": int(lows.min()) if lows.size else None,
     }

@@ -64,6 +64,7 @@ class Subjects:
 
     def __init__(self) -> None:
         self._growing: OrderedDict[tuple[str, str], _Growing] = OrderedDict()
+        self._verdicts: dict[tuple[str, str], tuple[object, Verdict]] = {}
         self._lock = threading.Lock()
 
     def get(self, run: RunData, session_id: str | None = None, patience: float | None = None) -> Subject:
@@ -86,6 +87,15 @@ class Subjects:
             while len(self._growing) > MAX_SUBJECTS:
                 self._growing.popitem(last=False)
         return growing.take(run, session, patience)
+
+    def verdict(self, run: RunData, session_id: str | None = None) -> Verdict:
+        """The verdict on a session; kept longer than its subject, for lists of many runs. Raises as ``get``."""
+        session = find_session(run, session_id)
+        key, version = (run.name, session.id), (len(session.steps), session.steps[-1:])
+        known = self._verdicts.get(key)
+        if known is None or known[0] != version:
+            known = self._verdicts[key] = version, self.get(run, session.id).verdict
+        return known[1]
 
     def progress(self, run: RunData, session_id: str | None = None) -> tuple[Session, int]:
         """A session and how many of its records have been taken in; never waits for the others.

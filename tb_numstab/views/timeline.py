@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +14,7 @@ from tb_numstab.schema.record import StepRecord
 ABSENT = -32768
 """An exponent of a slot that was not measured, or that held no finite non-zero element."""
 
-MAX_CELLS = 50_000_000
+MAX_CELLS = 16_000_000
 """Slots x columns kept, at 5 bytes each; in longer runs neighbouring records share a column."""
 
 MEASURED, NAN, INF, OVERFLOW, UNDERFLOW, SUBNORMAL, ABSORBED = (1 << i for i in range(7))
@@ -47,6 +49,17 @@ class Column:
     max_exp: NDArray[np.int16]
     min_exp: NDArray[np.int16]
     marks: NDArray[np.uint8]
+
+    def at(self, slots: NDArray[np.intp]) -> Column:
+        """The same for some slots, in their order; those that were not known at that time are ABSENT."""
+        known = slots < len(self.marks)
+        if known.all():
+            return Column(self.first_step, self.last_step, self.max_exp[slots], self.min_exp[slots], self.marks[slots])
+        max_exp, min_exp = np.full((2, len(slots)), ABSENT, np.int16)
+        marks = np.zeros(len(slots), np.uint8)
+        max_exp[known], min_exp[known] = self.max_exp[slots[known]], self.min_exp[slots[known]]
+        marks[known] = self.marks[slots[known]]
+        return Column(self.first_step, self.last_step, max_exp, min_exp, marks)
 
 
 class Timeline:
@@ -109,12 +122,16 @@ def _column(record: StepRecord, count: int) -> Column:
     return Column(record.step, record.step, exponents("max_exp"), exponents("min_exp"), marks)
 
 
+def merged(columns: Sequence[Column]) -> Column:
+    """Neighbouring columns as one."""
+    return reduce(_merge, columns)
+
+
 def _merge(a: Column, b: Column) -> Column:
     """Two neighbouring columns as one; ``b`` may know more slots than ``a``."""
-    grown = len(b.marks) - len(a.marks)
-    a_max, a_min = (np.pad(e, (0, grown), constant_values=ABSENT) for e in (a.max_exp, a.min_exp))
-    smallest = np.where(a_min == ABSENT, b.min_exp, np.where(b.min_exp == ABSENT, a_min, np.minimum(a_min, b.min_exp)))
+    if len(a.marks) < len(b.marks):
+        a = a.at(np.arange(len(b.marks)))
+    smallest = np.minimum(a.min_exp, b.min_exp)
+    smallest = np.where(smallest != ABSENT, smallest, np.maximum(a.min_exp, b.min_exp))
     # ABSENT is below every exponent, so the larger of the two is right as it stands.
-    return Column(
-        a.first_step, b.last_step, np.maximum(a_max, b.max_exp), smallest, np.pad(a.marks, (0, grown)) | b.marks
-    )
+    return Column(a.first_step, b.last_step, np.maximum(a.max_exp, b.max_exp), smallest, a.marks | b.marks)

@@ -53,7 +53,10 @@ def test_a_run_without_a_record_has_no_verdict() -> None:
 
 
 def test_the_verdict_alone_is_the_overviews(broken: Subject) -> None:
-    assert verdict_only_view(broken) == {"run": "nan_softmax_log", "verdict": overview_view(broken)["verdict"]}
+    assert verdict_only_view(broken.run, broken.verdict) == {
+        "run": "nan_softmax_log",
+        "verdict": overview_view(broken)["verdict"],
+    }
 
 
 def test_a_verdict_with_the_latest_numbers_does_not_give_them_for_the_first_step() -> None:

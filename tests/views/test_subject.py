@@ -115,3 +115,19 @@ def test_what_goes_wrong_in_the_background_is_raised_where_one_waits(monkeypatch
         with pytest.raises(ZeroDivisionError, match="on purpose"):
             subjects.get(run)
     assert subjects.get(run).judged == 5
+
+
+def test_a_verdict_outlives_its_subject(monkeypatch: pytest.MonkeyPatch) -> None:
+    subjects, run = Subjects(), run_of("nan_softmax_log", 60)
+    first = subjects.verdict(run)
+    monkeypatch.setattr(subject_module, "MAX_SUBJECTS", 0)
+    subjects.get(run_of("healthy", 5))  # makes room
+    monkeypatch.setattr(subject_module, "decode_readable", None)  # nothing is judged again
+    assert subjects.verdict(run) is first
+    assert first.status.value == "broken"
+
+
+def test_a_verdict_of_fewer_records_is_not_kept() -> None:
+    subjects = Subjects()
+    assert subjects.verdict(run_of("nan_softmax_log", 20)).status.value != "broken"
+    assert subjects.verdict(run_of("nan_softmax_log", 60)).status.value == "broken"
