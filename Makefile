@@ -9,6 +9,7 @@ SECONDS ?= 60
 SEED ?= 0
 STEPS ?= 50000
 TRIALS ?= 100
+LOGS ?=
 CASES ?= benchmarks/programs
 CHROMIUM ?= /usr/bin/chromium
 export CHROMIUM
@@ -19,7 +20,7 @@ DEV_STAMP := $(VENV)/.dev-installed
 NODE_STAMP := frontend/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types frontend frontend-check pytest bench cases soak pictures crash fuzz proto node chromium clean
+.PHONY: help demo test lint types frontend frontend-check pytest bench cases soak scale matrix pictures crash fuzz proto node chromium clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -49,6 +50,13 @@ cases: $(DEV_STAMP) ## Judge the training programs of a folder: make cases CASES
 
 soak: $(DEV_STAMP) ## Train STEPS (50000) steps under watch; fails if anything grows but the log
 	$(BIN)/python -m benchmarks.soak --steps $(STEPS)
+
+scale: $(DEV_STAMP) ## Write large logs and measure tab, routes, memory and check on them; LOGS=FOLDER keeps the logs
+	$(BIN)/python -m benchmarks.scale $(if $(LOGS),--logs $(LOGS))
+	$(BIN)/python -m benchmarks.workers
+
+matrix: $(DEV_STAMP) ## Try the oldest and newest TensorFlow, TensorBoard, protobuf, numpy and Python, each freshly installed
+	$(BIN)/python -m benchmarks.versions
 
 pictures: $(DEV_STAMP) | chromium ## Train the demos and take the documentation's pictures of them
 	$(BIN)/tb-numstab demo --folder demo --no-open
