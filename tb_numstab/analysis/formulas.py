@@ -58,10 +58,24 @@ def log_of_exponentials(g: Guards, slot: int) -> bool:
 
 
 def log_of_softmax(g: Guards, slot: int) -> bool:
-    """Log of what Softmax or Sigmoid gave, or of 1 minus it."""
+    """Log of what Softmax gave, or the quotient exp(z) / sum(exp(z))."""
+    x = int(g.graph.x[slot])
+    return g.reaches(x, ("softmax",), ("move", "cast", "clip", "select")) or _is_share_of_exponentials(g, x)
+
+
+def log_of_sigmoid(g: Guards, slot: int) -> bool:
+    """Log of what Sigmoid gave, or of 1 minus it."""
     x = int(g.graph.x[slot])
     x = int(g.graph.y[x]) if x >= 0 and g.graph.family(x) == "sub" else x
-    return g.reaches(x, ("softmax", "sigmoid"), ("move", "cast", "clip", "select"))
+    return g.reaches(x, ("sigmoid",), ("move", "cast", "clip", "select"))
+
+
+def _is_share_of_exponentials(g: Guards, slot: int) -> bool:
+    """exp(z) / sum(exp(z)), the maximum subtracted or not."""
+    if slot < 0 or g.graph.family(slot) != "div":
+        return False
+    above, below = int(g.graph.x[slot]), int(g.graph.y[slot])
+    return g.reaches(above, ("exp",), ("move", "cast")) and g.reaches(below, ("sum",), ("move", "cast", "add"))
 
 
 def log_of_1_minus_exp(g: Guards, slot: int) -> bool:

@@ -25,6 +25,18 @@ def probability(trace: Trace) -> Node:
     return op(trace, "Softmax", softmax(z.array), z)
 
 
+def sigmoid(trace: Trace) -> Node:
+    z = data(trace, [0.0, -200.0])
+    return op(trace, "Sigmoid", 1 / (1 + np.exp(-z.array)), z)
+
+
+def share_by_hand(trace: Trace) -> Node:
+    z = data(trace, [[0.0, -200.0]])
+    e = op(trace, "Exp", np.exp(z.array), z)
+    total = op(trace, "Sum", e.array.sum(-1, keepdims=True), e)
+    return op(trace, "RealDiv", e.array / total.array, e, total)
+
+
 def exponentials(trace: Trace) -> Node:
     z = data(trace, [[-200.0, -300.0]])
     e = op(trace, "Exp", np.exp(z.array), z)
@@ -67,6 +79,8 @@ def wide_cast(trace: Trace, i: int) -> None:
     ("step", "rule", "after"),
     [
         (log_of_zero(probability), "log-of-zero", "log_softmax"),
+        (log_of_zero(share_by_hand), "log-of-zero", "log_softmax"),
+        (log_of_zero(sigmoid), "log-of-zero", "log_sigmoid(-z)"),
         (log_of_zero(exponentials), "log-of-zero", "reduce_logsumexp"),
         (log_of_zero(survival), "log-of-zero", "expm1"),
         (entropy, "log-of-zero", "xlogy"),

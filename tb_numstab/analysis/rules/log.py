@@ -9,6 +9,7 @@ from tb_numstab.analysis.formulas import (
     asked,
     log_of_1_minus_exp,
     log_of_exponentials,
+    log_of_sigmoid,
     log_of_softmax,
     times_own_argument,
 )
@@ -22,7 +23,22 @@ _FUSED = Fix(
     "tf.nn.log_softmax(z); tf.math.log_sigmoid(-z)",
 )
 _FIXES = (
-    (asked(log_of_softmax), _FUSED),
+    (
+        asked(log_of_softmax),
+        Fix(
+            "Compute the logarithm from the logits in one op.",
+            "tf.math.log(tf.nn.softmax(z))",
+            "tf.nn.log_softmax(z)",
+        ),
+    ),
+    (
+        asked(log_of_sigmoid),
+        Fix(
+            "Compute the logarithm from the logits in one op.",
+            "tf.math.log(tf.sigmoid(z)); tf.math.log(1.0 - tf.sigmoid(z))",
+            "tf.math.log_sigmoid(z); tf.math.log_sigmoid(-z)",
+        ),
+    ),
     (
         asked(log_of_exponentials),
         Fix("Stay in log space.", "tf.math.log(tf.reduce_sum(tf.exp(z), 1))", "tf.reduce_logsumexp(z, 1)"),
