@@ -19,6 +19,8 @@ from tb_numstab.schema.formats import FORMATS
 from tb_numstab.store.event_files import read_runs
 
 STEPS, RATE = 12, 3e-2
+LARGE = 150.0
+"""Size of inputs whose squares leave float16."""
 
 
 def training(dtype: Any, size: float) -> Callable[[int], Any]:
@@ -43,11 +45,29 @@ def training(dtype: Any, size: float) -> Callable[[int], Any]:
     return lambda i: step(tf.constant(batches[i], tf.float32))
 
 
+def faint(dtype: Any, scale: float) -> Callable[[int], Any]:
+    """One layer in ``dtype`` with gradients of about 1e-7, before the loss is scaled."""
+    random = np.random.default_rng(1)
+    batches = random.normal(size=(STEPS, 32, 64))
+    w = tf.Variable(random.normal(size=(64, 8)) * 0.1, dtype=tf.float32)
+
+    @tf.function
+    def step(x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            y = tf.cast(x, dtype) @ tf.cast(w, dtype)
+            loss = 1e-6 * tf.reduce_mean(tf.square(tf.cast(y, tf.float32)))
+            scaled = scale * loss
+        w.assign_sub(tape.gradient(scaled, w) / scale)
+        return loss
+
+    return lambda i: step(tf.constant(batches[i], tf.float32))
+
+
 class Logged:
     """A watched training, read back."""
 
-    def __init__(self, folder: Path, dtype: Any, size: float = 150.0) -> None:
-        step = tb_numstab.watch(every=1)(training(dtype, size))
+    def __init__(self, folder: Path, training: Callable[[int], Any]) -> None:
+        step = tb_numstab.watch(every=1)(training)
         with tf.summary.create_file_writer(str(folder)).as_default():
             for i in range(STEPS):
                 step(i)
@@ -61,6 +81,13 @@ class Logged:
     def advice(self) -> Precision:
         return precision_advice(self.graph, self.spread)
 
+    def zeros(self) -> float:
+        """Share of zeros in the gradient of the product."""
+        (slot,) = [
+            slot for slot, site in enumerate(self.graph.sites) if site.op_type == "MatMul" and site.gradient_of >= 0
+        ]
+        return float(self.spread.total("zero")[slot] / self.spread.total("size")[slot])
+
     def counted(self, column: str) -> set[str]:
         """Types of the ops that a column counted elements of."""
         return {self.graph.sites[s].op_type for s in np.flatnonzero(self.spread.total(column) > 0)}
@@ -68,12 +95,12 @@ class Logged:
 
 @pytest.fixture(scope="module")
 def float32(tmp_path_factory: pytest.TempPathFactory) -> Logged:
-    return Logged(tmp_path_factory.mktemp("float32"), tf.float32)
+    return Logged(tmp_path_factory.mktemp("float32"), training(tf.float32, LARGE))
 
 
 @pytest.fixture(scope="module")
 def float16(tmp_path_factory: pytest.TempPathFactory) -> Logged:
-    return Logged(tmp_path_factory.mktemp("float16"), tf.float16)
+    return Logged(tmp_path_factory.mktemp("float16"), training(tf.float16, LARGE))
 
 
 def test_the_ops_that_overflow_are_those_predicted(float32: Logged, float16: Logged) -> None:
@@ -97,7 +124,7 @@ def test_as_many_elements_overflow_as_predicted(float32: Logged, float16: Logged
 @pytest.mark.parametrize("name", ["float16", "bfloat16"])
 def test_as_many_updates_are_lost_as_predicted(tmp_path: Path, name: str) -> None:
     def lost(dtype: str) -> float:
-        parts = Logged(tmp_path / dtype, tf.as_dtype(dtype), size=1.0).advice.of(name).parts
+        parts = Logged(tmp_path / dtype, training(tf.as_dtype(dtype), size=1.0)).advice.of(name).parts
         (share,) = [p.lost for p in parts if p.name == "weights"]
         assert share is not None
         return share
@@ -109,4 +136,17 @@ def test_as_many_updates_are_lost_as_predicted(tmp_path: Path, name: str) -> Non
 
 def test_bfloat16_overflows_nowhere(float32: Logged, tmp_path: Path) -> None:
     assert float32.advice.of("bfloat16").keep == ()
-    assert Logged(tmp_path, tf.bfloat16).counted("overflow") == set()
+    assert Logged(tmp_path, training(tf.bfloat16, LARGE)).counted("overflow") == set()
+
+
+def test_the_suggested_loss_scale_saves_the_gradients(tmp_path: Path) -> None:
+    advice = Logged(tmp_path / "float32", faint(tf.float32, 1.0)).advice.of("float16")
+    scale = advice.loss_scale
+    assert scale is not None
+    lost = Logged(tmp_path / "bare", faint(tf.float16, 1.0)).zeros()
+    assert 0.2 < scale.underflow <= lost  # what is lost upstream is lost downstream too
+    for exponent in {scale.low, scale.exponent, scale.high}:
+        run = Logged(tmp_path / str(exponent), faint(tf.float16, 2.0**exponent))
+        assert run.zeros() < 0.01
+        assert "overflow" not in {k.reason for k in run.advice.of("float16").keep}
+        assert run.counted("overflow") == set()
