@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
+  codeLines,
   count,
   decimal,
   listed,
@@ -73,4 +74,8 @@ test("names in a row, and a line of source", () => {
   assert.equal(listed(["float16"]), "float16");
   assert.equal(listed(["float16", "float32", "float64"]), "float16, float32 and float64");
   assert.equal(place({ file: "C:\\runs\\train.py", line: 7, function: "f", text: "" }), "train.py:7");
+});
+
+test("each statement of a fix has its line", () => {
+  assert.deepEqual(codeLines("a = f(x); b = g(x)\nc"), ["a = f(x)", "b = g(x)", "c"]);
 });

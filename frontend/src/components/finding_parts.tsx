@@ -2,7 +2,7 @@ import { useApp } from "../context";
 import { addressOf } from "../host/address";
 import type { Certainty, Finding, Hop } from "../model/api";
 import { tellingStep } from "../model/finding";
-import { plural, prose } from "../model/format";
+import { codeLines, plural, prose } from "../model/format";
 import { formatHash } from "../model/link";
 import { findingMarkdown } from "../model/markdown";
 import { CopyButton } from "./copy_button";
@@ -111,7 +111,7 @@ function DiffPart({ name, sign, code }: { name: string; sign: string; code: stri
     <pre class={`diff-part diff-${name.toLowerCase()}`}>
       <span class="offscreen">{name}:</span>
       <code>
-        {code.split("\n").map((line, i) => (
+        {codeLines(code).map((line, i) => (
           // biome-ignore lint/suspicious/noArrayIndexKey: lines of a text have no other name.
           <span class="diff-line" key={i}>
             <span class="diff-sign" aria-hidden="true">

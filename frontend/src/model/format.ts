@@ -80,6 +80,11 @@ export function place(frame: Frame): string {
   return `${baseName(frame.file)}:${frame.line}`;
 }
 
+/** The lines of a fix; statements on one line, such as two idioms side by side, get lines of their own. */
+export function codeLines(code: string): string[] {
+  return code.split(/\n|; /);
+}
+
 /** A step range: "step 57" or "steps 57–79". */
 export function stepRange(first: number, last: number): string {
   return first === last ? `step ${first}` : `steps ${first}–${last}`;

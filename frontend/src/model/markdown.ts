@@ -1,7 +1,7 @@
 /** A finding as Markdown, ready to be pasted into an issue. */
 
 import type { Finding } from "./api";
-import { stepRange } from "./format";
+import { codeLines, stepRange } from "./format";
 
 export function findingMarkdown(finding: Finding, run: string, link: string): string {
   const { op, fix } = finding;
@@ -34,7 +34,7 @@ export function findingMarkdown(finding: Finding, run: string, link: string): st
 }
 
 function prefixed(sign: string, text: string): string[] {
-  return text ? text.split("\n").map((line) => `${sign} ${line}`) : [];
+  return text ? codeLines(text).map((line) => `${sign} ${line}`) : [];
 }
 
 /** Inline code, whatever backticks the text holds itself. */
