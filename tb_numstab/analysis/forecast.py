@@ -46,13 +46,14 @@ class Forecast:
         return f"{event} in about {self.steps:.0f} steps" + (f" ({low}-{high})" if low != high else "")
 
 
-def forecast(steps: Floats, values: Floats, limit: float) -> Forecast | None:
+def forecast(steps: Floats, values: Floats, limit: float, horizon: float = HORIZON) -> Forecast | None:
     """A forecast, or None when the values show no trend that meets the limit within the horizon.
 
     Args:
       steps: float64 [n], ascending.
       values: float64 [n].
       limit: above every value.
+      horizon: see HORIZON.
     """
     if len(steps) < MIN_POINTS:
         return None
@@ -65,7 +66,7 @@ def forecast(steps: Floats, values: Floats, limit: float) -> Forecast | None:
     pace = recent if np.median(recent) > np.median(slopes) else slopes  # what speeds up goes on at its latest pace
     slope, slow, fast = float(np.median(pace)), float(np.quantile(slopes, 0.25)), float(np.quantile(pace, 0.75))
     level = float(np.median((values - slope * (steps - steps[-1]))[half:]))
-    if slow <= 0 or (limit - level) / slow > HORIZON * (steps[-1] - steps[0]):
+    if slow <= 0 or (limit - level) / slow > horizon * (steps[-1] - steps[0]):
         return None
     ahead = max(limit - level, 0.0)
     return Forecast(slope, ahead / slope, ahead / fast, ahead / slow)

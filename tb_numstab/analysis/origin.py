@@ -122,8 +122,9 @@ def _state(graph: OpGraph, rows: Columns) -> Mask:
     """
     nan = rows.nan > 0
     held = graph.role(Role.VARIABLE) & ~graph.trainable & nan
-    old = Columns.of(rows.rows, graph.x)
-    kept = graph.role(Role.UPDATE) & ~graph.trainable & nan & (rows.nan <= old.nan)
+    old, change = Columns.of(rows.rows, graph.x), Columns.of(rows.rows, graph.y)
+    unknown = np.isnan(old.nan) & (change.nan + change.inf == 0)  # a finite change makes no NaN
+    kept = graph.role(Role.UPDATE) & ~graph.trainable & nan & ((rows.nan <= old.nan) | unknown)
     return graph.carrying(held | kept, graph.mask("move") & nan)
 
 

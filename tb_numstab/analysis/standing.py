@@ -93,7 +93,7 @@ class Standing:
         if candidates.any():
             limit = trend.limit(ops)
             for index in np.flatnonzero(candidates):
-                ahead = forecast(*history.series(int(index)), float(limit[index]))
+                ahead = forecast(*history.series(int(index)), float(limit[index]), trend.horizon)
                 if ahead is not None:
                     yield int(index), ahead
 

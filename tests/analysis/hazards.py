@@ -181,6 +181,18 @@ def product_of(count: int) -> Step:
     return step
 
 
+def cooling(rate: float) -> Step:
+    """Scores divided by a temperature of 1 - rate * step / 1."""
+
+    def step(trace: Trace, i: int) -> None:
+        x, at, one = data(trace, [1.0, 2.0]), data(trace, [rate * i]), literal(trace, 1.0)
+        done = op(trace, "RealDiv", at.array / one.array, at, one)
+        temperature = op(trace, "Sub", one.array - done.array, one, done)
+        returned_mean(trace, op(trace, "RealDiv", x.array / temperature.array, x, temperature))
+
+    return step
+
+
 def divided_by(op_type: str) -> Step:
     """Data divided by op(x): a sum over groups, eigenvalues, a ReLU."""
 

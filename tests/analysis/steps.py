@@ -96,11 +96,11 @@ def average(dtype: Any, rate: float) -> Step:
     return step
 
 
-def soft_update(dtype: Any, tau: float) -> Step:
-    """Average = (1 - tau) * average + tau * w, all of it in ``dtype``."""
+def soft_update(dtype: Any, tau: float, rate_is_literal: bool = True) -> Step:
+    """Average = (1 - tau) * average + tau * w, all of it in ``dtype``; tau a literal or an argument."""
 
     def step(trace: Trace, i: int) -> None:
-        one, rate = literal(trace, 1.0, dtype), literal(trace, tau, dtype)
+        one, rate = literal(trace, 1.0, dtype), (literal if rate_is_literal else data)(trace, tau, dtype)
         old = variable(trace, np.ones(8), dtype, name="average", trainable=False)
         kept = op(trace, "Sub", one.array - rate.array, one, rate)
         w = data(trace, np.full(8, 1.5), dtype)

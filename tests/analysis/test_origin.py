@@ -12,7 +12,7 @@ from tb_numstab.analysis.graph import OpGraph
 from tb_numstab.analysis.origin import Source, find_origin
 from tb_numstab.schema.columns import INDEX, Row, empty_rows
 from tb_numstab.schema.ops import OpSite, Role
-from tests.analysis.programs import Step, binary, data, judge, literal, op, returned_mean, unary, update, variable
+from tests.analysis.programs import binary, data, judge, literal, op, returned_mean, unary, update, variable
 from tests.support.numpy_trace import Node, Trace
 from tests.support.runs import make_run
 
@@ -69,26 +69,6 @@ def test_of_two_faults_the_one_whose_forward_op_ran_first_is_named() -> None:
 
     source = origin_of(judge(step)).source
     assert source is not None and source.line == 3
-
-
-def slots_of_episodes(returned: bool) -> Step:
-    """Lengths of finished episodes, NaN until one has finished; the first is read, or averaged into the loss."""
-
-    def step(trace: Trace, i: int) -> None:
-        held = variable(trace, [np.nan, np.nan, 3.0], name="lengths", trainable=False)
-        first = op(trace, "StridedSlice", held.array[:1], held, returned=returned)
-        update(trace, held, data(trace, [0.0, 0.0, 1.0]), name="lengths", trainable=False)
-        if not returned:
-            returned_mean(trace, op(trace, "Mul", 2 * first.array, first))
-
-    return step
-
-
-def test_nan_in_a_variable_that_is_not_trained_does_harm_only_where_arithmetic_meets_it() -> None:
-    assert judge(slots_of_episodes(returned=True)).findings() == []
-    (finding,) = judge(slots_of_episodes(returned=False)).findings()
-    assert finding.rule == "nonfinite-variable"
-    assert "no measured step has made it so" in finding.summary
 
 
 def test_nan_from_an_operand_that_was_not_measured_is_no_overflow() -> None:

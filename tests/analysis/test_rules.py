@@ -16,6 +16,7 @@ from tests.analysis.digits import angles, finite_difference, k3
 from tests.analysis.hazards import (
     arc_cosine,
     chosen_log,
+    cooling,
     divided_by,
     exponentials,
     log_of,
@@ -184,7 +185,7 @@ CASES: dict[str, tuple[Step, Step]] = {
     ),
     "nonfinite-step-not-reproduced": (replayed(NOT_REPRODUCED), replayed("measured without XLA")),
     "disparate-scale-sum": (added([1e9, 2e9], [0.1, 0.2]), added([1e6, 2e6], [0.1, 0.2])),
-    "average-weight-is-one": (soft_update(H, 1e-4), soft_update(H, 1e-2)),
+    "factor-is-one": (soft_update(H, 1e-4), soft_update(H, 1e-2)),
     "literal-is-lost": (literals(1e-9), literals(1e-5)),
     "accumulation-stagnates": (loop_total(H, 6000), loop_total(H, 2000)),
     "cumsum-stagnates": (cumulative(H), cumulative(np.float32)),
@@ -229,6 +230,7 @@ CASES: dict[str, tuple[Step, Step]] = {
     "softmax-by-hand": (exponentials("softmax", 30.0), exponentials("softmax", 30.0, stable=True)),
     "logsumexp-by-hand": (exponentials("log", 30.0), exponentials("log", 30.0, stable=True)),
     "log-of-product": (product_of(40), product_of(20)),
+    "operand-towards-pole": (cooling(0.05), cooling(0.0)),
     "where-trap-possible": (chosen_log(safe=False), chosen_log(safe=True)),
     "root-of-zero-possible": (norm(), norm(eps=1e-12)),
     "root-of-negative-possible": (root_of_difference(), root_of_difference(lower=1e-6)),
@@ -255,6 +257,13 @@ def test_the_overflow_of_cosh_is_told_by_the_largest_magnitude() -> None:
 def test_what_can_be_0_by_its_nature_is_a_hazard_below_a_fraction(op_type: str) -> None:
     assert findings(divided_by(op_type)) == {"denominator-may-vanish"}
     assert findings(divided_by("Softplus")) == set()
+
+
+@pytest.mark.parametrize("rate_is_literal", [True, False])
+def test_a_decay_that_a_narrow_format_makes_1_is_an_error(rate_is_literal: bool) -> None:
+    step = soft_update(H, 1e-4, rate_is_literal)
+    assert "factor-is-one" in findings(step)
+    assert "factor-is-one" not in findings(soft_update(np.float32, 1e-4, rate_is_literal))
 
 
 def test_a_formula_of_noise_around_0_may_give_0() -> None:

@@ -47,6 +47,15 @@ def _literals_meet(o: Ops) -> Mask:
     return np.asarray(lost & o.x_among(literal) & o.y_among(literal) & o.among(graph.role(Role.FORWARD)))
 
 
+def _narrow_factor_is_one(o: Ops) -> Mask:
+    """A scalar such as 1 - rate * decay that keeps nothing of the small term, in a narrow format."""
+    graph = o.graph
+    literal = graph.role(Role.CONSTANT)
+    lost = (o.out.absorbed == o.out.operands) & (o.out.operands == 1) & (o.out.size == 1)
+    narrow = (o.precision <= LOW_PRECISION) & o.among(graph.role(Role.FORWARD))
+    return np.asarray(lost & narrow & (o.x_among(literal) | o.y_among(literal)))
+
+
 def _weighs_a_variable(o: Ops) -> Mask:
     """The result is a factor of what is assigned to a variable: the weight of a running average."""
     graph = o.graph
@@ -89,23 +98,24 @@ RULES = (
         once=True,
     ),
     Rule(
-        id="average-weight-is-one",
-        title="The weight of a running average is exactly 1",
+        id="factor-is-one",
+        title="A factor that keeps nothing of its small term",
         families=("add", "sub"),
-        when=lambda o: _literals_meet(o) & _weighs_a_variable(o),
-        precondition="a sum or difference of two literals equals one of them, and is a factor of what a variable is "
-        "set to",
-        explain="{op} of {x.max:.6g} and {y.max:.6g} is {out.max:.6g} in {f.name} ({f.precision} significant bits): "
-        "the variable that is weighed with it does not follow.",
+        when=lambda o: (_literals_meet(o) | _narrow_factor_is_one(o)) & _weighs_a_variable(o),
+        precondition="a sum or difference of two literals, or in at most 11 significant bits of a literal and another "
+        "number, equals one of them, and is a factor of what a variable is set to: an average that does not follow, a "
+        "decay that does nothing",
+        explain="{op} of {x.max:.6g} and {y.max:.6g} is {out.max:.6g} in {f.name} ({f.precision} significant bits): to "
+        "the variable that is multiplied by it the smaller number makes no difference.",
         fix=Fix(
-            "Keep the average, and the arithmetic that moves it, in float32.",
+            "Keep such a variable, and the arithmetic that changes it, in float32.",
             "average.assign((1.0 - tau) * average + tau * w)  # bfloat16",
             "average.assign((1.0 - tau) * average + tau * tf.cast(w, tf.float32))  # average in float32",
         ),
         source="d8ahazard/sd_dreambooth_extension#1415; IEEE 754-2019 4.3",
         stage=Stage.STANDING,
         certainty=Certainty.PROVEN,
-        patience=2,
+        patience=3,
     ),
     Rule(
         id="literal-is-lost",

@@ -8,6 +8,7 @@ from enum import Enum
 
 from tb_numstab.analysis.columns import Floats
 from tb_numstab.analysis.finding import Certainty, Fix, Severity
+from tb_numstab.analysis.forecast import HORIZON
 from tb_numstab.analysis.graph import Mask
 from tb_numstab.analysis.ops import Ops
 
@@ -29,12 +30,14 @@ class Trend:
       limit: Ops -> float64 [n], above every healthy value.
       change: how much the value must have risen over the records looked at.
       event: what happens at the limit, for a sentence: "overflows".
+      horizon: how far ahead the trend is trusted, as a multiple of the steps it was seen over.
     """
 
     value: Callable[[Ops], Floats] = field(repr=False)
     limit: Callable[[Ops], Floats] = field(repr=False)
     change: float
     event: str
+    horizon: float = HORIZON
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,9 @@ import numpy as np
 from tb_numstab.analysis.columns import Floats
 from tb_numstab.analysis.finding import Certainty, Fix, Severity
 from tb_numstab.analysis.graph import Mask
+from tb_numstab.analysis.guards import Guards
 from tb_numstab.analysis.ops import Ops
+from tb_numstab.analysis.patterns import structural
 from tb_numstab.analysis.rules.rule import Rule, Stage, Trend
 from tb_numstab.schema.ops import Role
 
@@ -36,6 +38,33 @@ def _exp_limit(o: Ops) -> Floats:
 def _smallness(o: Ops) -> Floats:
     """Bits of the smallest operand below 1; NaN once one is zero or negative."""
     return np.where((o.x.min > 0) & (o.x.zero == 0), -np.log2(o.x.min), np.nan)
+
+
+def _distance(o: Ops) -> Floats:
+    """How far the smallest operand lies above the pole: -1 for Log1p, else 0; NaN once it has got there."""
+    divides, log1p = o.among(o.graph.mask("div")), o.among(o.graph.mask("log1p"))
+    distance = np.where(divides, o.y.min, o.x.min) + np.where(log1p, 1.0, 0.0)
+    return np.where(distance > 0, distance, np.nan)
+
+
+def _pole_figures(o: Ops, index: int) -> dict[str, float]:
+    pole = -1.0 if o.graph.family(int(o.slots[index])) == "log1p" else 0.0
+    return {"smallest": float(_distance(o)[index]) + pole, "pole": pole}
+
+
+def _may_reach_pole(g: Guards, slot: int) -> bool:
+    """Nothing keeps the operand above the pole, and no trained variable decides it: a schedule, or the data.
+
+    What is trained may well stop short of the pole.
+    """
+    graph, family = g.graph, g.graph.family(slot)
+    operand = int(graph.y[slot] if family == "div" else graph.x[slot])
+    if graph.sites[slot].role is not Role.FORWARD or operand < 0 or g.is_number(operand):
+        return False
+    if family != "log1p" and g.positive(operand):
+        return False
+    behind = graph.feeding(graph.as_mask([operand]), graph.role(Role.FORWARD), graph.size)
+    return not (behind & graph.trainable).any()
 
 
 RULES = (
@@ -78,6 +107,33 @@ RULES = (
         severity=Severity.WARNING,
         certainty=Certainty.POSSIBLE,
         trend=Trend(value=_smallness, limit=lambda o: -o.min_exp, change=8.0, event="underflows to 0"),
+    ),
+    Rule(
+        id="operand-towards-pole",
+        title="An operand falls towards a pole",
+        families=("div", "reciprocal", "rsqrt", "log", "log1p", "polygamma"),
+        when=lambda o: structural(_may_reach_pole)(o) & o.among(o.graph.reaches_result),
+        precondition="the smallest denominator, or argument of Log, Rsqrt, Digamma or Lgamma, falls steadily, has come "
+        "half the way to 0 (Log1p: to -1) over at most 16 records, nothing in the graph keeps it above, and no trained "
+        "variable decides it",
+        explain="{op} gets operands down to {n.smallest:.4g}, and they fall; at {n.pole:.0f} the result is not finite.",
+        figures=_pole_figures,
+        fix=Fix(
+            "Keep the operand above the pole.",
+            "a / b; tf.math.log(x)",
+            "a / tf.maximum(b, 1e-6); tf.math.log(tf.maximum(x, 1e-12))",
+        ),
+        source="Theil-Sen slope over the records",
+        stage=Stage.TREND,
+        severity=Severity.WARNING,
+        certainty=Certainty.POSSIBLE,
+        trend=Trend(
+            value=lambda o: -_distance(o),
+            limit=lambda o: np.zeros(len(o.slots)),
+            change=0.0,
+            event="reaches the pole",
+            horizon=1.0,
+        ),
     ),
     Rule(
         id="growing-towards-overflow",
