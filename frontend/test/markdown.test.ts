@@ -25,7 +25,10 @@ const FINDING: Finding = {
   last_step: 79,
   count: 23,
   summary: "Log got 1 zero.",
-  why: [{ op: OP, step: 57, text: "Softmax underflowed" }],
+  why: [
+    { op: OP, step: 57, text: "Softmax underflowed" },
+    { op: OP, step: 20, text: "since step 20 a warning" },
+  ],
   fix: { text: "Use one op.", before: "tf.math.log(p)", after: "tf.nn.log_softmax(z)" },
   forecast: "",
   numbers: {},
@@ -34,7 +37,7 @@ const FINDING: Finding = {
 test("a finding holds all an issue needs", () => {
   assert.equal(
     findingMarkdown(FINDING, "run1", "http://host/#numstab"),
-    `### Logarithm of zero (error, event)
+    `### Logarithm of zero (error, counted)
 
 Log got 1 zero.
 
@@ -49,6 +52,10 @@ loss = -tf.math.log(p)
 **Why**
 
 1. Softmax underflowed (step 57)
+
+**Before**
+
+- since step 20 a warning
 
 **Fix**
 

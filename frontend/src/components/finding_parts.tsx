@@ -1,7 +1,7 @@
 import { useApp } from "../context";
 import { addressOf } from "../host/address";
 import type { Certainty, Finding, Hop } from "../model/api";
-import { tellingStep } from "../model/finding";
+import { CERTAINTY_NAME, hopsOf, tellingStep } from "../model/finding";
 import { codeLines, plural, prose } from "../model/format";
 import { formatHash } from "../model/link";
 import { findingMarkdown } from "../model/markdown";
@@ -14,26 +14,12 @@ const CERTAINTY_TEXT: Record<Certainty, string> = {
   possible: "Possible for the measured ranges",
 };
 
-const CERTAINTY_NAME: Record<Certainty, string> = {
-  proven: "proven",
-  event: "counted",
-  possible: "possible",
-};
-
 export function CertaintyTag({ certainty }: { certainty: Certainty }) {
   return (
     <span class="tag" title={CERTAINTY_TEXT[certainty]}>
       {CERTAINTY_NAME[certainty]}
     </span>
   );
-}
-
-/** What led to a finding, and what had been said about its line beforehand, which is no cause. */
-function hopsOf({ why, first_step }: Finding): { chain: Hop[]; foreseen: Hop[] } {
-  return {
-    chain: why.filter((hop) => hop.step >= first_step),
-    foreseen: why.filter((hop) => hop.step < first_step),
-  };
 }
 
 /** From the symptom down to the cause; ops between it and the finding's own passed it on, and are folded away. */

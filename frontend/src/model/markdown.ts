@@ -1,12 +1,13 @@
 /** A finding as Markdown, ready to be pasted into an issue. */
 
 import type { Finding } from "./api";
+import { CERTAINTY_NAME, hopsOf } from "./finding";
 import { codeLines, stepRange } from "./format";
 
 export function findingMarkdown(finding: Finding, run: string, link: string): string {
   const { op, fix } = finding;
   const lines = [
-    `### ${finding.title} (${finding.severity}, ${finding.certainty})`,
+    `### ${finding.title} (${finding.severity}, ${CERTAINTY_NAME[finding.certainty]})`,
     "",
     finding.summary,
     "",
@@ -21,9 +22,11 @@ export function findingMarkdown(finding: Finding, run: string, link: string): st
     );
   }
   if (op.source?.text) lines.push("", fenced("python", op.source.text));
-  if (finding.why.length) {
-    lines.push("", "**Why**", "", ...finding.why.map((hop, i) => `${i + 1}. ${hop.text} (step ${hop.step})`));
+  const { chain, foreseen } = hopsOf(finding);
+  if (chain.length) {
+    lines.push("", "**Why**", "", ...chain.map((hop, i) => `${i + 1}. ${hop.text} (step ${hop.step})`));
   }
+  if (foreseen.length) lines.push("", "**Before**", "", ...foreseen.map((hop) => `- ${hop.text}`));
   lines.push("", "**Fix**", "", fix.text);
   if (fix.before || fix.after) {
     lines.push("", fenced("diff", [...prefixed("-", fix.before), ...prefixed("+", fix.after)].join("\n")));

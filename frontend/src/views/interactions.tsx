@@ -6,7 +6,8 @@ import { RangeBar } from "../components/range_bar";
 import { EmptyState, Failure, Waiting } from "../components/states";
 import { StepChoice } from "../components/step_choice";
 import { useAnswer, useApp } from "../context";
-import type { Certainty, Effect, Interaction, InteractionKind, Interactions } from "../model/api";
+import type { Effect, Interaction, InteractionKind, Interactions } from "../model/api";
+import { CERTAINTY_NAME } from "../model/finding";
 import { place, plural, power, prose, toNumber } from "../model/format";
 import { dataDomain } from "../model/ruler";
 
@@ -30,13 +31,11 @@ const EFFECTS: Record<Effect, string> = {
   none: "no effect",
 };
 
-const CERTAINTIES: Record<Certainty, string> = { proven: "proven", event: "counted", possible: "possible" };
-
 /** What the list can be narrowed by: the parameter, its name for people, and the names of its choices. */
 const FILTERS = [
   { by: "kind", title: "Where", choices: KINDS },
   { by: "effect", title: "Effect", choices: EFFECTS },
-  { by: "certainty", title: "Certainty", choices: CERTAINTIES },
+  { by: "certainty", title: "Certainty", choices: CERTAINTY_NAME },
 ] as const;
 
 /** Operands of very different scale at one step, and what their gap does. */
