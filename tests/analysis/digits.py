@@ -44,6 +44,17 @@ def k3(size: float, stable: bool = False) -> Step:
     return step
 
 
+def three_factors(a: float, b: float, c: float) -> Step:
+    """(a * b) * c."""
+
+    def step(trace: Trace, i: int) -> None:
+        u, kernel, v = (data(trace, [size, 1.0]) for size in (a, b, c))
+        first = op(trace, "Mul", u.array * kernel.array, u, kernel)
+        returned_mean(trace, op(trace, "Mul", first.array * v.array, first, v))
+
+    return step
+
+
 def angles(largest: float, dtype: Any) -> Step:
     """sin(0.5 * p) of whole numbers p that were cast to ``dtype`` on their way."""
 

@@ -12,7 +12,7 @@ from tb_numstab.analysis.rules import ORIGIN, RULES
 from tb_numstab.analysis.rules.__main__ import document
 from tb_numstab.analysis.rules.rule import Stage
 from tb_numstab.schema.names import NOT_REPRODUCED
-from tests.analysis.digits import angles, finite_difference, k3
+from tests.analysis.digits import angles, finite_difference, k3, three_factors
 from tests.analysis.hazards import (
     arc_cosine,
     chosen_log,
@@ -238,6 +238,7 @@ CASES: dict[str, tuple[Step, Step]] = {
     "edge-of-domain-possible": (arc_cosine(1.0), arc_cosine(1 - 1e-6)),
     "denominator-may-vanish": (masked_mean(), masked_mean(eps=1e-6)),
     "log1p-near-pole": (unary("Log1p", np.log1p, [-0.99, 1.0]), unary("Log1p", np.log1p, [-0.9, 1.0])),
+    "product-order-decides": (three_factors(1e25, 1e-30, 1e25), three_factors(1e25, 1e-30, 1e10)),
     "float16-near-overflow": (
         binary("MatMul", np.matmul, [[200.0, 1.0]], [[100.0], [1.0]], H),
         binary("MatMul", np.matmul, [[-200.0, 1.0]], [[100.0], [1.0]], H),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tb_numstab.analysis.columns import Columns
 from tb_numstab.analysis.finding import Certainty, Fix, Severity
 from tb_numstab.analysis.graph import Mask
 from tb_numstab.analysis.ops import Ops
@@ -74,6 +75,20 @@ def _overflow(
         fixes=fixes,
         source="IEEE 754-2019 7.4",
     )
+
+
+def _order_decides(o: Ops) -> Mask:
+    """A product of three factors is finite, and a product of two of them would overflow.
+
+    TensorFlow's graph optimizer may multiply factors of different shapes in another order.
+    """
+    graph, rows = o.graph, Columns(o.table)
+    found = np.zeros(len(o.slots), bool)
+    for inner, outer in ((o.x_slots, o.y), (o.y_slots, o.x)):
+        products = o.among(graph.role(Role.FORWARD)) & (inner >= 0) & graph.mask("mul")[inner]
+        largest = np.fmax(rows.max_exp[graph.x[inner]], rows.max_exp[graph.y[inner]])
+        found |= products & (largest + outer.max_exp > o.max_exp)
+    return np.asarray(found & (o.out.nan + o.out.inf == 0))
 
 
 def _infinite_literal(o: Ops) -> Mask:
@@ -244,6 +259,25 @@ RULES = (
                 ),
             ),
         ),
+    ),
+    Rule(
+        id="product-order-decides",
+        title="A product that is finite in one order only",
+        families=("mul",),
+        when=_order_decides,
+        precondition="in a product of three factors the largest magnitudes of two that do not meet first add up, as "
+        "exponents, beyond the format",
+        explain="{op} multiplies a product up to {x.top} by a factor up to {y.top}: in another order the result is "
+        "beyond {f.max_value:.3g}, and TensorFlow's graph optimizer may choose that order.",
+        fix=Fix(
+            "Add up logarithms instead of multiplying.",
+            "u * kernel * tf.transpose(v)",
+            "tf.exp(log_u + log_kernel + tf.transpose(log_v))",
+        ),
+        source="tf.config.optimizer.set_experimental_options, arithmetic_optimization; measured on TensorFlow 2.21",
+        stage=Stage.STANDING,
+        severity=Severity.WARNING,
+        certainty=Certainty.POSSIBLE,
     ),
     Rule(
         id="float16-near-overflow",
