@@ -26,6 +26,9 @@ _TOTALS = (
 )  # fmt: skip
 _TOTAL_COLUMNS = [INDEX[name] for name in _TOTALS]
 
+_BINS = {fmt.name: (fmt.min_subnormal_exp, fmt.bin_width) for fmt in FORMATS.values()}
+"""By format: exponent of the first histogram bin, and binades per bin."""
+
 _FULL = 65535 // 255
 """Histograms that fit into a sum of uint16."""
 
@@ -135,9 +138,8 @@ class Distribution:
     """
 
     def __init__(self, graph: OpGraph, spread: Spread, slots: Slots) -> None:
-        formats = [FORMATS.get(graph.sites[s].dtype, FORMATS["float32"]) for s in slots]
-        self._start = np.array([f.min_subnormal_exp for f in formats], np.float64)
-        self._width = np.array([f.bin_width for f in formats], np.float64)
+        bins = [_BINS.get(graph.sites[slot].dtype, _BINS["float32"]) for slot in slots]
+        self._start, self._width = np.array(bins, np.float64).reshape(-1, 2).T
         self._below = np.pad(np.cumsum(spread.counts(slots), axis=1), ((0, 0), (1, 0)))
         with np.errstate(divide="ignore", invalid="ignore"):
             twice_rms = np.log2(spread.total("sum_sq")[slots] / spread.nonzero(slots)) / 2 + 1
