@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tb_numstab.instrument.counters import SAMPLE
-from tb_numstab.instrument.operands import Array, count_events, count_update
+from tb_numstab.instrument.operands import Array, count_events, count_update, sampled
 from tb_numstab.instrument.small_tensors import measure_all
 from tb_numstab.schema.columns import COLUMNS, INDEX, Combine, Row, combine, empty_rows
 from tb_numstab.schema.formats import HISTOGRAM_BINS
@@ -125,9 +125,10 @@ class Collector:
             for (entry, array, operands, share), (row, histogram) in zip(
                 work, measure_all([array for _, array, _, _ in work]), strict=True
             ):
-                if operands:
-                    count = count_events if entry.update is None else count_update
-                    count(entry.op_type, row, array, operands)
+                if operands and entry.update is None:
+                    count_events(entry.op_type, row, array, operands)
+                elif operands:
+                    count_update(row, array, operands)
                 if share < 1:
                     row[EXTENSIVE] /= share
                 self.add(entry.slot, row, histogram)
@@ -174,14 +175,6 @@ class Collector:
             rows[slots[:, None], np.flatnonzero(EXTENSIVE)] *= loop.runs / loop.measured
             rows[slots, INDEX["calls"]] *= loop.runs / loop.measured
         return Rows(rows, histogram)
-
-
-def sampled(array: Array, operands: list[Array]) -> tuple[Array, list[Array]]:
-    """A fixed-stride sample of a tensor, and the same elements of its operands."""
-    stride = -(-array.size // SAMPLE)  # rounded up: the sample is small enough to be measured with others
-    return array.reshape(-1)[::stride], [
-        np.broadcast_to(o, array.shape).reshape(-1)[::stride] if o.size > 1 else o for o in operands
-    ]
 
 
 def combine_all(rows: Row) -> Row:

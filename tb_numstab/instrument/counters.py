@@ -6,6 +6,7 @@ trusted here: everything is decided on the bit patterns, and values are rebuilt 
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
 from dataclasses import dataclass
@@ -21,7 +22,9 @@ Bits = NDArray[np.unsignedinteger]
 CHUNK = 1 << 17
 """Elements per pass: a chunk and its scratch stay in a core's second-level cache."""
 
-SAMPLE = 4096
+FLOAT64 = FORMATS["float64"]
+
+SAMPLE = 2048
 """Elements of the fixed-stride sample behind the exponent histogram and sum_sq."""
 
 
@@ -37,6 +40,7 @@ class Layout:
     infinity: int  # the magnitude of Inf; -1 without one
     normal: int  # the smallest normal magnitude
     steps: NDArray[np.float64]  # by biased exponent: the value of the last significand bit
+    bin_shift: int  # log2 of the binades per histogram bin
 
     @classmethod
     def of(cls, fmt: FloatFormat) -> Layout:
@@ -53,6 +57,7 @@ class Layout:
             infinity=top if fmt.has_inf else -1,
             normal=1 << mantissa,
             steps=np.ldexp(1.0, np.maximum(np.arange(1 << fmt.exponent_bits) - 1, 0) + fmt.min_subnormal_exp),
+            bin_shift=fmt.bin_width.bit_length() - 1,
         )
 
     def exponent(self, magnitude: int) -> int:
@@ -73,14 +78,39 @@ class Layout:
         return -number if pattern & self.sign else number
 
 
-_thread = threading.local()
-
 LAYOUTS = {name: Layout.of(fmt) for name, fmt in FORMATS.items()}
 
 
-def bits_of(array: NDArray[np.generic], layout: Layout) -> Bits:
+@functools.cache
+def layout_of(dtype: np.dtype[np.generic]) -> Layout:
+    """The bit fields of a numpy dtype; ``dtype.name`` alone would cost as much as a pass.
+
+    Raises:
+      KeyError: no floating-point format that a row can be made of.
+    """
+    return LAYOUTS[dtype.name]
+
+
+def bits_of(array: NDArray[np.generic]) -> Bits:
     """The flat bit patterns of an array in its own format, without a copy where it is contiguous."""
-    return np.ascontiguousarray(array).reshape(-1).view(layout.unsigned)
+    return np.ascontiguousarray(array).reshape(-1).view(layout_of(array.dtype).unsigned)
+
+
+def stride_of(size: int) -> int:
+    """The stride of a sample of at most SAMPLE elements: odd, or it would see one channel in a power of two."""
+    return -(-size // SAMPLE) | 1
+
+
+_thread = threading.local()
+
+
+def _scratch(bits: Bits) -> Bits:
+    """This thread's scratch for one chunk: allocating one for each pass would cost more than the pass."""
+    buffer = getattr(_thread, "buffer", None)
+    if buffer is None:
+        buffer = _thread.buffer = np.empty(CHUNK * 8, np.uint8)
+    part: Bits = buffer[: bits.nbytes].view(bits.dtype)
+    return part
 
 
 @dataclass
@@ -99,18 +129,17 @@ class Extremes:
     neg_inf: int = 0
 
 
-def measure(array: NDArray[np.generic], layout: Layout) -> tuple[Row, NDArray[np.float32]]:
+def measure(array: NDArray[np.generic]) -> tuple[Row, NDArray[np.float32]]:
     """The counters of one tensor.
 
     Args:
-      array: any shape, of the layout's format; read only.
-      layout: the bit fields of its format.
+      array: any shape, in one of schema.formats.FORMATS; read only.
 
     Returns:
       row: float64 [WIDTH], columns of op-level events absent.
       histogram: float32 [HISTOGRAM_BINS], sampled non-zero finite elements per exponent bin.
     """
-    bits = bits_of(array, layout)
+    layout, bits = layout_of(array.dtype), bits_of(array)
     row = np.full(WIDTH, np.nan)
     row[INDEX["size"]] = row[INDEX["inspected"]] = bits.size
     row[INDEX["calls"]] = 1
@@ -127,43 +156,35 @@ def measure(array: NDArray[np.generic], layout: Layout) -> tuple[Row, NDArray[np
 
 
 def _scan(bits: Bits, layout: Layout, seen: Extremes) -> None:
-    """Adds one chunk: four to eight integer passes, depending on signs and zeros."""
-    largest, top = int(bits.view(layout.signed).max()), int(bits.max())
+    """Adds one chunk: three integer passes over numbers of one sign, six over any others, two more for zeros."""
+    top = int(np.maximum.reduce(bits))
+    largest = int(np.maximum.reduce(bits.view(layout.signed))) if top & layout.sign else top
     if largest >= layout.nonfinite or (top & layout.sign and top ^ layout.sign >= layout.nonfinite):
         bits = _count_nonfinite(bits, layout, seen)
-        if not bits.size:
-            return
-        largest, top = int(bits.view(layout.signed).max()), int(bits.max())
+        if bits.size:
+            _scan(bits, layout, seen)
+        return
     seen.largest = max(seen.largest, largest)
-    magnitude = np.bitwise_and(bits, bits.dtype.type(layout.sign - 1), out=_scratch(bits))
+    magnitude = bits
     if top & layout.sign:
         seen.most_negative = max(seen.most_negative, top)
         seen.negative += int(np.count_nonzero(bits > bits.dtype.type(layout.sign)))  # -0 is not below zero
+        magnitude = np.bitwise_and(bits, bits.dtype.type(layout.sign - 1), out=_scratch(bits))
+    smallest, normal = int(np.minimum.reduce(magnitude)), layout.normal
     if largest < 0 or not top & layout.sign:  # one sign only: the least pattern bounds the range
-        least = int(bits.min())
+        least = smallest | layout.sign if largest < 0 else smallest
         seen.least = least if seen.least is None else min(seen.least, least)
-    smallest = int(magnitude.min())
     if smallest == 0:
         nonzero = int(np.count_nonzero(magnitude))
         seen.zero += bits.size - nonzero
         if not nonzero:
             return
-        magnitude -= bits.dtype.type(1)  # zeros wrap to the top and leave the minimum to the others
-        smallest = int(magnitude.min()) + 1
-        magnitude += bits.dtype.type(1)
+        # Zeros wrap to the top and leave the minimum to the others.
+        magnitude, normal = np.subtract(magnitude, bits.dtype.type(1), out=_scratch(bits)), normal - 1
+        smallest = int(np.minimum.reduce(magnitude)) + 1
     seen.smallest = smallest if seen.smallest is None else min(seen.smallest, smallest)
     if smallest < layout.normal:
-        tiny = magnitude < bits.dtype.type(layout.normal)
-        seen.subnormal += int(np.count_nonzero(tiny)) - int(np.count_nonzero(tiny & (magnitude == 0)))
-
-
-def _scratch(bits: Bits) -> Bits:
-    """This thread's scratch for one chunk: allocating one for each pass would cost more than the pass."""
-    buffer = getattr(_thread, "buffer", None)
-    if buffer is None:
-        buffer = _thread.buffer = np.empty(CHUNK * 8, np.uint8)
-    scratch: Bits = buffer[: bits.nbytes].view(bits.dtype)
-    return scratch
+        seen.subnormal += int(np.count_nonzero(magnitude < bits.dtype.type(normal)))
 
 
 def _count_nonfinite(bits: Bits, layout: Layout, seen: Extremes) -> Bits:
@@ -199,25 +220,38 @@ def fill(row: Row, seen: Extremes, layout: Layout) -> None:
 
 def _sample(bits: Bits, layout: Layout, histogram: NDArray[np.float32]) -> float:
     """Fills the histogram from a fixed-stride sample; returns the estimated sum of squares."""
-    stride = max(1, bits.size // SAMPLE)
-    magnitude = bits[::stride] & bits.dtype.type(layout.sign - 1)
+    magnitude = bits[:: stride_of(bits.size)] & bits.dtype.type(layout.sign - 1)
     count = len(magnitude)
     bins, squares = spread(magnitude[(magnitude > 0) & (magnitude < layout.nonfinite)], layout)
     histogram += np.bincount(bins, minlength=HISTOGRAM_BINS)
     return float(squares.sum()) * (bits.size / count)
 
 
-def spread(magnitude: Bits, layout: Layout) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def spread(magnitude: Bits, layout: Layout) -> tuple[NDArray[np.signedinteger], NDArray[np.float64]]:
     """Histogram bin and square of non-zero finite magnitudes given as bits."""
-    mantissa = layout.fmt.precision - 1
-    biased = (magnitude >> mantissa).astype(np.int64)
-    significand = (magnitude & ((1 << mantissa) - 1)).astype(np.float64)
-    if biased.all():
-        significand += float(1 << mantissa)
-        exponent = biased + (mantissa - 1)
-    else:
-        significand += np.where(biased > 0, float(1 << mantissa), 0.0)
-        # frexp of an integer of at least 1 is exact and never subnormal.
-        exponent = np.frexp(significand)[1] - 1 + np.maximum(biased - 1, 0)
     with np.errstate(over="ignore", under="ignore"):
-        return exponent // layout.fmt.bin_width, np.square(significand * layout.steps[biased])
+        return exponents_of(magnitude, layout) >> layout.bin_shift, np.square(values_of(magnitude, layout))
+
+
+def exponents_of(magnitude: Bits, layout: Layout) -> NDArray[np.signedinteger]:
+    """floor(log2) of non-zero finite magnitudes given as bits, counted from the smallest subnormal."""
+    mantissa = layout.fmt.precision - 1
+    exponent: NDArray[np.signedinteger] = (magnitude >> mantissa).view(layout.signed) + layout.signed.type(mantissa - 1)
+    if np.minimum.reduce(exponent, initial=mantissa) >= mantissa:
+        return exponent
+    return np.where(exponent >= mantissa, exponent, np.frexp(magnitude.astype(np.float64))[1] - 1)
+
+
+def values_of(magnitude: Bits, layout: Layout) -> NDArray[np.float64]:
+    """The numbers that finite magnitudes stand for; a conversion would be flushed in TensorFlow's threads."""
+    if layout.fmt is FLOAT64:
+        return magnitude.view(np.float64)
+    mantissa = layout.fmt.precision - 1
+    if np.minimum.reduce(magnitude, initial=layout.normal) >= layout.normal:
+        # A normal number becomes a float64 by moving its fields.
+        moved = (magnitude.astype(np.uint64) << (FLOAT64.precision - 1 - mantissa)).view(np.int64)
+        return (moved + ((layout.fmt.min_exp - FLOAT64.min_exp) << (FLOAT64.precision - 1))).view(np.float64)
+    biased = (magnitude >> mantissa).astype(np.intp)
+    significand = (magnitude & ((1 << mantissa) - 1)) | np.where(biased > 0, 1 << mantissa, 0)
+    values: NDArray[np.float64] = np.multiply(significand, layout.steps[biased])
+    return values

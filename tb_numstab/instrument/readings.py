@@ -11,7 +11,7 @@ import tensorflow as tf
 from tensorflow.python.eager import record
 
 from tb_numstab.instrument.collector import Collector, Rows
-from tb_numstab.instrument.counters import LAYOUTS, measure
+from tb_numstab.instrument.counters import measure
 from tb_numstab.instrument.op_types import is_update
 from tb_numstab.instrument.operands import count_events, count_update
 from tb_numstab.schema.columns import Row
@@ -76,10 +76,12 @@ class Readings:
 
     def _measure(self, reading: Reading) -> None:
         array = host_array(reading.tensor)
-        row, histogram = measure(array, LAYOUTS[array.dtype.name])
-        if reading.operands:
-            count = count_update if is_update(reading.op_type) else count_events
-            count(reading.op_type, row, array, [host_array(t) for t in reading.operands])
+        row, histogram = measure(array)
+        operands = [host_array(t) for t in reading.operands]
+        if operands and is_update(reading.op_type):
+            count_update(row, array, operands)
+        elif operands:
+            count_events(reading.op_type, row, array, operands)
         self._collector.add(reading.slot, row, histogram)
 
 

@@ -16,7 +16,7 @@ import tensorflow as tf
 from tensorflow.python.framework import op_callbacks, ops, tensor_util
 
 from tb_numstab.instrument import stack
-from tb_numstab.instrument.counters import LAYOUTS, measure
+from tb_numstab.instrument.counters import measure
 from tb_numstab.instrument.seams import Listener, listening
 from tb_numstab.schema.ops import OpSite, Role
 
@@ -240,6 +240,6 @@ def static_shape(tensor: Any) -> tuple[int, ...] | None:
 
 def constant_site(tensor: Any, name: str) -> OpSite:
     """The site of a literal, with its row."""
-    row, _ = measure(np.asarray(tensor_util.constant_value(tensor)), LAYOUTS[tensor.dtype.name])
+    row, _ = measure(np.asarray(tensor_util.constant_value(tensor)))
     shape = static_shape(tensor)
     return OpSite("Const", name, dtype=tensor.dtype.name, shape=shape, role=Role.CONSTANT, constant=tuple(row))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.ops import gen_resource_variable_ops
 
-from tb_numstab.instrument.counters import LAYOUTS, measure
+from tb_numstab.instrument.counters import measure
 from tb_numstab.instrument.op_types import is_measured
 from tb_numstab.instrument.shadow import read
 from tb_numstab.schema.columns import INDEX
@@ -43,7 +44,7 @@ class Sentinel:
             return None
         if not handles and all(t.shape.rank == 0 and "CPU" in t.device for _, t in floats):
             # The usual case, a loss in host memory: dearer to ask the graph than to look.
-            return labels, [not np.isfinite(t._numpy()) for _, t in floats]
+            return labels, [not math.isfinite(t._numpy()) for _, t in floats]
         key = (tuple(id(h) for h in handles), tuple((t.dtype, t.shape.rank) for _, t in floats))
         if key not in self._checks:
             self._checks[key] = _build(tuple(handles), [t for _, t in floats])
@@ -72,7 +73,7 @@ def nonfinite(outputs: Sequence[Any], variables: Mapping[int, Any]) -> set[Label
 def _bad_elements(tensor: Any) -> tuple[float, float]:
     """Counts of NaN and of Inf."""
     array = np.asarray(tensor._numpy())
-    row, _ = measure(array, LAYOUTS[array.dtype.name])
+    row, _ = measure(array)
     return row[INDEX["nan"]], row[INDEX["pos_inf"]] + row[INDEX["neg_inf"]]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tb_numstab.instrument.collector import Collector
-from tb_numstab.instrument.counters import LAYOUTS, measure
+from tb_numstab.instrument.counters import measure
 from tb_numstab.instrument.health import StepHealth
 from tb_numstab.instrument.host import step_aside, warn_once
 from tb_numstab.instrument.measurement import MeasuredStep, Measurement
@@ -251,6 +251,6 @@ class HealthHook(tf.compat.v1.train.SessionRunHook):  # type: ignore[misc]  # Te
 
 def _nonfinite(array: Array) -> bool:
     with contextlib.suppress(KeyError):  # a dtype that holds no NaN
-        row, _ = measure(array, LAYOUTS[array.dtype.name])
+        row, _ = measure(array)
         return bool(row[INDEX["nan"]] + row[INDEX["pos_inf"]] + row[INDEX["neg_inf"]] > 0)
     return False

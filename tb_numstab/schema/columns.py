@@ -58,9 +58,20 @@ COLUMNS: tuple[Column, ...] = (
     Column("sum_sq", "value", _ADD, "Sum of squares of the finite elements, estimated from the sample."),
     Column("overflow", "elements", _ADD, "Elements with finite operands and a result non-finite by magnitude alone."),
     Column("underflow", "elements", _ADD, "Elements with non-zero operands and a zero or subnormal result."),
-    Column("absorbed", "elements", _ADD, "Elements of a sum (or update) that one non-zero operand left unchanged."),
+    Column(
+        "absorbed",
+        "elements",
+        _ADD,
+        "Elements of a sum (or update) that one non-zero operand left unchanged; of a large sum estimated from a "
+        "sample, unless a quarter of that is absorbed.",
+    ),
     Column("operands", "elements", _ADD, "Both-non-zero elements of a sum (or update); absorbed is a share of these."),
-    Column("cancelled", "bits", _MAX, "Most leading bits lost by an element of a sum: operand - result exponent."),
+    Column(
+        "cancelled",
+        "bits",
+        _MAX,
+        "Most leading bits lost by an element of a sum: operand - result exponent; of a large sum that of a sample.",
+    ),
     Column("calls", "calls", _ADD, "How often the op ran in this step."),
     Column("first_bad_call", "calls", _MIN, "0-based run of the op in this step that first gave NaN or Inf."),
     Column(

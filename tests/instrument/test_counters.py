@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tb_numstab.instrument import counters
-from tb_numstab.instrument.counters import LAYOUTS, measure
+from tb_numstab.instrument.counters import measure
 from tb_numstab.instrument.operands import count_events, count_update, counts_events
 from tb_numstab.instrument.small_tensors import measure_all
 from tb_numstab.schema.columns import COLUMNS, INDEX, Row
@@ -65,7 +65,7 @@ def reference(array: np.ndarray, name: str) -> dict[str, float]:
 @settings(max_examples=80, deadline=None)
 def test_a_row_agrees_with_the_reference(name: str, patterns: list[int]) -> None:
     array = from_bits(patterns, name)
-    row, histogram = measure(array, LAYOUTS[name])
+    row, histogram = measure(array)
     measured = named(row)
     measured.pop("sum_sq", None)
     expected = reference(array, name)
@@ -78,21 +78,21 @@ def test_a_row_agrees_with_the_reference(name: str, patterns: list[int]) -> None
 @pytest.mark.parametrize("name", ["float32", "float16", "bfloat16"])
 def test_chunks_add_up(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     array = from_bits(np.random.RandomState(0).randint(0, 2**31, 999).tolist(), name)
-    whole = measure(array, LAYOUTS[name])[0]
+    whole = measure(array)[0]
     monkeypatch.setattr(counters, "CHUNK", 64)
-    np.testing.assert_array_equal(measure(array, LAYOUTS[name])[0], whole)
+    np.testing.assert_array_equal(measure(array)[0], whole)
 
 
 def test_the_histogram_of_a_large_tensor_is_a_sample_and_the_counters_are_exact() -> None:
     array = np.ones(100_000, np.float32)
     array[77_777] = np.nan
-    row, histogram = measure(array, LAYOUTS["float32"])
+    row, histogram = measure(array)
     assert named(row)["nan"] == 1
     assert 0 < histogram.sum() < 100_000
 
 
 def events(op_type: str, out: np.ndarray, *inputs: np.ndarray) -> dict[str, float]:
-    row = measure(out, LAYOUTS[out.dtype.name])[0]
+    row = measure(out)[0]
     count_events(op_type, row, out, list(inputs))
     return named(row)
 
@@ -150,8 +150,8 @@ def test_broadcast_operands_count_per_result() -> None:
 def test_updates_that_leave_a_weight_unchanged() -> None:
     old, delta = np.array([1.0, 1.0, 1.0], np.float32), np.array([1e-9, 0.0, 0.5], np.float32)
     new = old - delta
-    row = measure(new, LAYOUTS["float32"])[0]
-    count_update("AssignSubVariableOp", row, new, [old, delta])
+    row = measure(new)[0]
+    count_update(row, new, [old, delta])
     assert (row[INDEX["operands"]], row[INDEX["absorbed"]]) == (2, 1)
 
 
@@ -168,6 +168,6 @@ def test_events_are_counted_only_where_the_op_allows_it() -> None:
 def test_tensors_measured_together_are_measured_alike(name: str, arrays: list[list[int]]) -> None:
     tensors = [from_bits(patterns, name) for patterns in arrays]
     for tensor, (row, histogram) in zip(tensors, measure_all(tensors), strict=True):
-        alone, alone_histogram = measure(tensor, LAYOUTS[name])
+        alone, alone_histogram = measure(tensor)
         np.testing.assert_allclose(row, alone, rtol=1e-12)
         np.testing.assert_array_equal(histogram, alone_histogram)
