@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -10,9 +10,16 @@ from tensorflow.python.eager import record
 
 from tb_numstab.instrument.collector import Collector, Entry
 
-BUCKET_BYTES = 32 << 20
-BUCKET_TENSORS = 64
+BUCKET_BYTES = 8 << 20
+BUCKET_TENSORS = 128
 """A bucket of tensors goes to the host at once: fewer graph nodes, and no tensor is held for long."""
+
+WAITING = 2
+"""Buckets that may wait for the host: it counts more slowly than the step computes, and every tensor in a
+bucket keeps its memory until it is counted."""
+
+HELD_BACK = 1 << 18
+"""Bytes of an op's results from which it waits for its turn."""
 
 UNKNOWN_BYTES = 1 << 20
 """What a tensor of unknown shape counts for in a bucket."""
@@ -34,8 +41,7 @@ class Bucket:
         if tensor._id not in self._index:
             self._index[tensor._id] = len(self.tensors)
             self.tensors.append(tensor)
-            elements = tensor.shape.num_elements()
-            self.bytes += UNKNOWN_BYTES if elements is None else elements * tensor.dtype.size
+            self.bytes += _bytes_of(tensor)
         return self._index[tensor._id]
 
     @property
@@ -47,14 +53,25 @@ class Bucket:
         """Takes over what another one holds."""
         self.tensors, self.entries = other.tensors, other.entries
 
-    def send(self, collect: Callable[[], Collector]) -> None:
-        """Adds the op that hands the tensors to the collector of the run, in the current graph."""
+    def send(self, collect: Callable[[], Collector]) -> Any:
+        """Adds the op that hands the tensors to the collector of the run, in the current graph; None if it is empty."""
         entries, looped = tuple(self.entries), self._looped
         if not entries:
-            return
+            return None
 
         def sink(*tensors: Any) -> None:
             collect().sink(entries, tensors, looped)
 
         with tf.control_dependencies(None), tf.name_scope("numstab/"), tf.device("CPU:0"), record.stop_recording():
-            tf.numpy_function(sink, self.tensors, [])
+            return tf.numpy_function(sink, self.tensors, [])
+
+
+def hold_back(op: Any, sent: Sequence[Any]) -> None:
+    """Makes a new op with large results wait until the host has caught up with the buckets ``sent`` so far."""
+    if len(sent) >= WAITING and sum(map(_bytes_of, op.outputs)) >= HELD_BACK:
+        op._add_control_input(sent[-WAITING])
+
+
+def _bytes_of(tensor: Any) -> int:
+    elements = tensor.shape.num_elements()
+    return UNKNOWN_BYTES if elements is None else int(elements * tensor.dtype.size)

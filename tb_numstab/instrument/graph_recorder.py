@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.python.eager import record
 
-from tb_numstab.instrument.bucket import Bucket
+from tb_numstab.instrument.bucket import Bucket, hold_back
 from tb_numstab.instrument.cluster import worker
 from tb_numstab.instrument.collector import Collector, Entry, Update
 from tb_numstab.instrument.host_calls import token_of
@@ -55,6 +55,7 @@ class GraphRecorder(Recorder):
         self._collect = collect
         self._top: Any = None
         self._buckets: dict[int, Bucket] = {}  # by graph
+        self._sent: dict[int, list[Any]] = {}  # by graph: the ops that hand buckets to the host
         self._reads: dict[tuple[int, int], int] = {}  # (graph, handle) -> slot of the variable's value
         self._updates: dict[int, list[int]] = {}  # handle -> slots that update it
         self._parameters: dict[int, list[tuple[int, int, Any]]] = {}  # graph -> (slot, position, placeholder)
@@ -134,6 +135,7 @@ class GraphRecorder(Recorder):
         measured = [(i, t) for i, t in enumerate(outputs) if is_measured(t.dtype.name)]
         if not measured:
             return
+        hold_back(outputs[0].op, self._sent.get(id(graph), ()))
         for tensor in inputs:
             self._resolve(tensor)
         body = self._outlines.origin(outputs[0].op)
@@ -170,7 +172,10 @@ class GraphRecorder(Recorder):
             self._send(graph)
 
     def _send(self, graph: Any) -> None:
-        self._buckets.pop(id(graph), Bucket()).send(self._collect)
+        with self.unrecorded():
+            sink = self._buckets.pop(id(graph), Bucket()).send(self._collect)
+        if sink is not None:
+            self._sent.setdefault(id(graph), []).append(sink)
 
     def outline(self) -> AbstractContextManager[None]:
         return self._outlines.loop()
@@ -181,8 +186,7 @@ class GraphRecorder(Recorder):
     def close_graph(self, graph: Any) -> None:
         """Sends what a nested graph still has in its bucket: nothing can be added to it later."""
         try:
-            with self.unrecorded():
-                self._send(graph)
+            self._send(graph)
         except Exception as error:  # noqa: BLE001 - monitoring steps aside, whatever went wrong
             self.problem = self.problem or error
 
