@@ -45,7 +45,8 @@ class Verdict:
 
     def flagged(self) -> set[Label]:
         """What it calls non-finite."""
-        return {label for label, flag in zip(self.labels, np.asarray(self.flags), strict=True) if flag}
+        flags = self.flags if isinstance(self.flags, list) else np.asarray(self.flags)
+        return {label for label, flag in zip(self.labels, flags, strict=True) if flag}
 
 
 class Guard:
@@ -112,8 +113,9 @@ class Guard:
         result = call_for_training(function, real, None if call is None else call.host_calls)
         if call is not None:
             call.given = iterators.recorded(call.given)
-            call.returned = tensor_ids(result)
-            self._outputs += tf.nest.flatten(result, expand_composites=True)
+            outputs = tf.nest.flatten(result, expand_composites=True)
+            call.returned = tensor_ids(outputs)
+            self._outputs += outputs
             self._trained |= twin.trained
             self._shared |= twin.shared
         return result
@@ -153,6 +155,8 @@ class Guard:
         self._unread = None
         try:
             flagged = verdict.flagged()
+            if not flagged and not self._bad:
+                return
             variables = {key: self._trained[key] for kind, key in flagged if kind == "variable"}
             flagged = {f for f in flagged if f[0] == "output"} | nonfinite([], variables)
             # A variable that was not asked about stays what it was.

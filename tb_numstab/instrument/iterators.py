@@ -37,6 +37,11 @@ class Arguments(NamedTuple):
     kwargs: dict[str, Any]
     captured: dict[int, Any]
 
+    def only_tensors(self) -> bool:
+        """Whether there is nothing to look into: the usual case, and cheaper to tell than to flatten them."""
+        given = (*self.args, *self.kwargs.values())
+        return not self.captured and all(isinstance(a, tf.__internal__.EagerTensor) for a in given)
+
     def handles(self) -> dict[int, Any]:
         """The handles to call the function with, by the id of the captured one each stands for."""
         return {key: iterator._iterator_resource for key, iterator in self.captured.items()}
@@ -144,6 +149,8 @@ def handles_in(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
 
 
 def _mapped(arguments: Arguments, change: Callable[[Any], Any]) -> Arguments:
+    if arguments.only_tensors():
+        return arguments
     flat = tf.nest.flatten(tuple(arguments))
     if not any(isinstance(a, (*_ITERATORS, Replay)) for a in flat):
         return arguments

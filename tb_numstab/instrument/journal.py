@@ -82,7 +82,7 @@ class Journal:
     exact: bool = True
     steps: list[Step] = field(default_factory=list)
     _snapshot: Shadow = field(default_factory=Shadow)
-    _handles: dict[int, tuple[int, list[Any]]] = field(default_factory=dict)  # function id -> traces, handles
+    _handles: dict[int, tuple[tuple[int, int], list[Any], list[Any]]] = field(default_factory=dict)  # by function id
 
     @property
     def full(self) -> bool:
@@ -107,14 +107,17 @@ class Journal:
           given: its arguments.
           written: ids of the variable handles it updates.
         """
-        arguments = [t for t in tf.nest.flatten((given.args, given.kwargs)) if isinstance(t, tf.Variable)]
-        handles = [*self._handles_of(function), *(v.handle for v in arguments)]
+        handles, read_only = self._handles_of(function, written)
+        if not given.only_tensors():
+            given = _kept(given)
+            flat = tf.nest.flatten((given.args, given.kwargs))
+            passed = [t.handle for t in flat if isinstance(t, tf.Variable)]
+            handles, read_only = handles + passed, read_only + _read_only(passed, written)
         if self.exact:
             self._snapshot.include(handles)
-        read_only = [h for h in handles if id(h) not in written and _elements(h) <= READ_ONLY_LIMIT]
         call = Call(
             function,
-            _kept(given),
+            given,
             read_only=[(id(h), read(h)) for h in read_only],
             snapshot=None if self.exact else Shadow(handles),
         )
@@ -141,14 +144,20 @@ class Journal:
                 return passed, True
         return passed, False
 
-    def _handles_of(self, function: Any) -> Sequence[Any]:
-        """The variables that any trace of the function captures."""
-        traces = function._function_cache.values()
+    def _handles_of(self, function: Any, written: set[int]) -> tuple[list[Any], list[Any]]:
+        """The variables that any trace of the function captures, and those of them worth keeping for every call."""
+        # Only the numbers are compared: to look into the cache costs a hash of every signature in it.
+        version = len(function._function_cache), len(written)
         known = self._handles.get(id(function))
-        if known is None or known[0] != len(traces):
+        if known is None or known[0] != version:
+            traces = function._function_cache.values()
             captured = [t for concrete in traces for t in concrete.captured_inputs if is_variable(t)]
-            known = self._handles[id(function)] = (len(traces), captured)
-        return known[1]
+            known = self._handles[id(function)] = (version, captured, _read_only(captured, written))
+        return known[1:]
+
+
+def _read_only(handles: Sequence[Any], written: set[int]) -> list[Any]:
+    return [h for h in handles if id(h) not in written and _elements(h) <= READ_ONLY_LIMIT]
 
 
 def _flat(result: Any) -> list[Any]:

@@ -72,9 +72,10 @@ def replaced(tensors: Sequence[Any], stand_ins: Mapping[int, Any]) -> list[Any]:
 
 def read(handle: Any) -> Any:
     """A variable's value now, which later updates do not change; None before its initialization."""
-    if not gen_resource_variable_ops.var_is_initialized_op(handle):
+    try:
+        return gen_resource_variable_ops.read_variable_op(handle, _dtype(handle))
+    except tf.errors.FailedPreconditionError:
         return None
-    return gen_resource_variable_ops.read_variable_op(handle, _dtype(handle))
 
 
 def assign(handle: Any, value: Any) -> None:
