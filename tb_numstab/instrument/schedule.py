@@ -7,7 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
-COST_SHARE = 0.03
+COST_SHARE = 0.02
 """Share of the training time that "auto" spends on measured steps once the dense start is over."""
 
 MAX_RECORDS = 1000

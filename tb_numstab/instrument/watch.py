@@ -114,7 +114,7 @@ def watch(
       function: a tf.function, or any callable that calls tf.functions or runs ops eagerly. One call is
         one training step.
       every: measure every N-th call, the first one included; or ``"auto"``: calls 0, 1, 2, 4, 8, ..., then
-        as often as 3 % of the training time allows (schedule.COST_SHARE).
+        as often as 2 % of the training time allows (schedule.COST_SHARE).
       replay: on the calls between, check that nothing non-finite comes out; if it does, run that call
         again, measured, from the state before it. Costs one copy of the step's variables and the
         inputs of up to ten steps in memory; where ops run eagerly, up to 256 MB of their results.
