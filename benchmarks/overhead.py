@@ -27,6 +27,9 @@ AMORTISED_STEPS = 10_000
 LOG_STEPS = 200
 """Steps of the comparison of log sizes."""
 
+LEAST_SECONDS = 2.0
+"""How long each way of watching is measured, so that the median of short steps holds."""
+
 DEBUGGER = ("CURT_HEALTH", "CONCISE_HEALTH", "FULL_HEALTH")
 WAYS = ("ordinary", "survey", "check_numerics", *DEBUGGER)
 MODEL_NAMES = ("mlp", "cnn", "transformer", "mobilenet")
@@ -44,7 +47,7 @@ def timed(call: Callable[[], Any]) -> float:
 
 
 def measure(model: str, way: str, rounds: int) -> dict[str, Any]:
-    """Times ``rounds`` unwatched and watched steps in turn.
+    """Times unwatched and watched steps in turn: ``rounds`` of each, and more of a model that is quick.
 
     Returns:
       ``plain`` and ``watched``: seconds of each step; ``plain_first`` and ``watched_first``: seconds of
@@ -61,12 +64,13 @@ def measure(model: str, way: str, rounds: int) -> dict[str, Any]:
         for call in (watched, lambda: plain(*step.batch)) * 2:
             call()
         result["plain"], result["watched"] = [], []
-        for _ in range(rounds):
+        until = time.monotonic() + LEAST_SECONDS
+        while len(result["plain"]) < rounds or time.monotonic() < until:
             result["plain"].append(timed(lambda: plain(*step.batch)))
             result["watched"].append(timed(watched))
         finish()
         result["bytes"] = sum(f.stat().st_size for f in Path(folder).rglob("*") if f.is_file())
-        result["logged"] = rounds + 3
+        result["logged"] = len(result["watched"]) + 3
     return result
 
 
@@ -168,7 +172,7 @@ def spread(measured: dict[str, Any]) -> list[float] | None:
 
 
 def judge(model: str, rounds: int) -> dict[str, Any]:
-    """All figures of one model; see ``--json`` in the issue of record: ratios, medians."""
+    """All figures of one model: ratios of medians, and ``spread``, their quartiles."""
     measured = {way: in_process(model, way, str(rounds)) for way in WAYS}
     ordinary, survey = measured["ordinary"], measured["survey"]
     memory = [in_process(model, way, "memory").get("peak", 0) for way in ("plain", "survey")]
@@ -180,7 +184,6 @@ def judge(model: str, rounds: int) -> dict[str, Any]:
         "peak_memory": memory[1] / memory[0] if all(memory) else None,
         "bytes_per_slot": survey["record_bytes"] / survey["slots"] if survey else None,
         "bytes_per_step": survey["record_bytes"] if survey else None,
-        "slots": survey.get("slots"),
         "check_numerics": ratio(measured["check_numerics"]),
         "spread": {way: spread(measured[way]) for way in WAYS},
     }
@@ -226,9 +229,12 @@ ROWS = (
     ("ordinary step", "ordinary"), ("survey step", "survey"), ("amortised, every=auto", "amortised"),
     ("check_numerics", "check_numerics"), ("Debugger V2 CURT_HEALTH", "curt_health"),
     ("Debugger V2 CONCISE_HEALTH", "concise_health"), ("Debugger V2 FULL_HEALTH", "full_health"),
-    ("first call", "first_call"), ("peak memory, survey", "peak_memory"),
+    ("first call", "first_call"), ("peak memory, survey", "peak_memory"), ("bytes per record", "bytes_per_step"),
     ("bytes per slot and record", "bytes_per_slot"), ("Debugger V2's log / ours", "log_bytes_ratio"),
 )  # fmt: skip
+
+JSON_KEYS = tuple(key for _, key in ROWS if key != "bytes_per_step")
+"""What ``--json`` tells of each model; None where TensorFlow could not run it."""
 
 
 def table(models: dict[str, dict[str, Any]]) -> str:
@@ -264,7 +270,8 @@ def main() -> None:
         print(f"{name} done", file=sys.stderr)
     print(table(figures))
     if options.json:
-        options.json.write_text(json.dumps({"models": figures}, indent=1))
+        told = {name: {key: of_model[key] for key in JSON_KEYS} for name, of_model in figures.items()}
+        options.json.write_text(json.dumps({"models": told}, indent=1))
     if options.table:
         options.table.parent.mkdir(parents=True, exist_ok=True)
         options.table.write_text(table(figures) + "\n")
