@@ -58,6 +58,7 @@ def test_every_run_is_listed_with_its_verdict(tab: Tab) -> None:
     expect(runs).to_have_count(4)
     expect(runs.filter(has_text="nan_softmax_log").get_by_role("img")).to_have_accessible_name("broken")
     expect(runs.filter(has_text="healthy").get_by_role("img")).to_have_accessible_name("healthy")
+    expect(runs.locator("[aria-current]")).to_have_text("healthy")
 
 
 def test_the_head_of_an_op_names_its_line(tab: Tab) -> None:

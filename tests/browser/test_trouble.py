@@ -77,8 +77,10 @@ def test_a_verdict_on_a_part_says_so_until_it_is_on_all(own_tab: Tab) -> None:
     frame = own_tab.open(run="healthy")
     part = frame.get_by_role("status").filter(has_text="Judged so far")
     expect(part).to_contain_text("the first 30 of 80 records")
+    expect(frame.get_by_role("heading", level=1)).to_have_text("Healthy so far")
     expect(part).to_contain_text("the first 60 of 80 records")
     expect(part).to_have_count(0)
+    expect(frame.get_by_role("heading", level=1)).to_have_text("Healthy")
 
 
 def test_what_is_missing_leads_back_to_the_run(own_tab: Tab) -> None:

@@ -1,3 +1,4 @@
+import { useApp } from "../context";
 import type { RunInfo, Verdict } from "../model/api";
 import { prose } from "../model/format";
 import { START, type State } from "../model/link";
@@ -26,6 +27,7 @@ interface RunItemsProps extends RunsProps {
 }
 
 export function RunItems({ runs, verdicts, to }: RunItemsProps) {
+  const { state } = useApp();
   return (
     <ul class="run-list">
       {runs.map(({ name }) => {
@@ -36,7 +38,9 @@ export function RunItems({ runs, verdicts, to }: RunItemsProps) {
               shape={verdict ? STATUS_SHAPE[verdict.status] : "pending"}
               label={verdict ? verdict.status : "not looked at yet"}
             />
-            <Link to={to(name)}>{runName(name)}</Link>
+            <Link to={to(name)} current={name === state.run}>
+              {runName(name)}
+            </Link>
             <span class="muted">{verdict && prose(verdict.text)}</span>
           </li>
         );

@@ -44,7 +44,7 @@ export function OverviewView({ runs, verdicts }: RunsProps) {
   return (
     <>
       {isUnfinished(value) && <Judging overview={value} />}
-      <Banner verdict={value.verdict} worst={worst} />
+      <Banner verdict={value.verdict} worst={worst} whole={!isUnfinished(value)} />
       <Remarks overview={value} />
       {worst ? <MainFinding finding={worst} /> : <AllWell />}
       {others.length > 0 && <OtherFindings findings={others} />}
@@ -67,19 +67,27 @@ function Begun({ overview }: { overview: Overview }) {
   );
 }
 
+interface BannerProps {
+  verdict: Verdict;
+  worst: Finding | undefined;
+  /** False while only the first records have been judged. */
+  whole: boolean;
+}
+
 /** The verdict in a few words; of what is coming, with the time that is left. */
-function headline(verdict: Verdict, worst: Finding | undefined): string {
-  if (verdict.status === "healthy") return "Healthy";
+function headline({ verdict, worst, whole }: BannerProps): string {
+  if (verdict.status === "healthy") return whole ? "Healthy" : "Healthy so far";
   if (verdict.status === "broken") return `Broken at step ${verdict.step}`;
   return worst?.forecast ? `At risk: ${prose(worst.forecast)}` : "At risk";
 }
 
-function Banner({ verdict, worst }: { verdict: Verdict; worst: Finding | undefined }) {
+function Banner(props: BannerProps) {
+  const { verdict } = props;
   return (
     <section class={`banner banner-${STATUS_SHAPE[verdict.status]}`} aria-labelledby="verdict">
       <Icon shape={STATUS_SHAPE[verdict.status]} size={36} />
       <div>
-        <PageTitle id="verdict">{headline(verdict, worst)}</PageTitle>
+        <PageTitle id="verdict">{headline(props)}</PageTitle>
         <p>{prose(verdict.text)}</p>
       </div>
     </section>
