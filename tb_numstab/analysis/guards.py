@@ -152,8 +152,8 @@ class Guards:
 
         Returns:
           The reductions whose addends must be able to vanish for that; () where squares, a ReLU, a group
-          without members or an eigenvalue alone decide it; None where something guards the value, or it is
-          not of that kind.
+          without members, an eigenvalue or a product alone decide it; None where something guards the value,
+          or it is not of that kind.
         """
         if slot < 0 or depth == 0 or self.is_number(slot) or self.positive(slot):
             return None
@@ -167,7 +167,7 @@ class Guards:
         if family == "add":
             left, right = self.vanishing(x, depth - 1), self.vanishing(y, depth - 1)
             return None if left is None or right is None else left + right
-        if self.rectified(slot) or family == "spectrum":
+        if self.rectified(slot) or family in ("spectrum", "prod"):
             return ()
         if family in ("move", "cast", "sqrt", "div"):
             return self.vanishing(x, depth - 1)

@@ -122,14 +122,17 @@ def _bare_root(g: Guards, slot: int) -> bool:
     return bool(g.differentiated[slot]) and not chosen_away and not g.positive(int(graph.x[slot]))
 
 
-def bare_power(g: Guards, slot: int) -> bool:
-    """A fractional power whose gradient is taken, of a base that may be 0 or less."""
-    return _is_forward_root(g, slot) and bool(g.differentiated[slot]) and not g.positive(int(g.graph.x[slot]))
+def bare_power(o: Ops) -> Mask:
+    """A power whose gradient is taken, of a base that may be 0, where an exponent below 1 makes it infinite."""
+    found = o.among(o.graph.guards.chosen(_unguarded_base, o.slots))
+    fractional = (o.y.min > 0) & (o.y.max < 1)
+    return np.asarray(found & (fractional | (o.y.max < 0)))
 
 
-def _is_forward_root(g: Guards, slot: int) -> bool:
-    """A Pow of the forward pass with an exponent between 0 and 1."""
-    return g.graph.sites[slot].role is Role.FORWARD and g.graph.x[slot] >= 0 and _root_exponent(g, slot)
+def _unguarded_base(g: Guards, slot: int) -> bool:
+    x = int(g.graph.x[slot])
+    forward = g.graph.sites[slot].role is Role.FORWARD and bool(g.differentiated[slot])
+    return forward and x >= 0 and not g.positive(x)
 
 
 def at_edge(g: Guards, slot: int) -> bool:

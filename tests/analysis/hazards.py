@@ -132,12 +132,12 @@ def _tanh_below(trace: Trace, upper: float) -> Node:
     return clipped(trace, op(trace, "Tanh", np.tanh(x.array), x), upper)
 
 
-def power(exponent: float, upper: float) -> Step:
-    """(1 - minimum(tanh(x), upper)) ** exponent with its gradient."""
+def power(exponent: float, upper: float, trained: bool = False) -> Step:
+    """(1 - minimum(tanh(x), upper)) ** exponent with its gradient; the exponent a literal or a variable."""
 
     def step(trace: Trace, i: int) -> None:
         low = _tanh_below(trace, upper)
-        one, p = literal(trace, 1.0), literal(trace, exponent)
+        one, p = literal(trace, 1.0), variable(trace, exponent) if trained else literal(trace, exponent)
         base = op(trace, "Sub", one.array - low.array, one, low)
         returned_mean(trace, differentiated(trace, op(trace, "Pow", np.power(base.array, p.array), base, p)))
 

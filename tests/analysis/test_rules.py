@@ -254,7 +254,7 @@ def test_the_overflow_of_cosh_is_told_by_the_largest_magnitude() -> None:
     assert "magnitude up to 89.9; it overflows float32 beyond 89.42." in finding.summary
 
 
-@pytest.mark.parametrize("op_type", ["UnsortedSegmentSum", "SelfAdjointEigV2", "Relu"])
+@pytest.mark.parametrize("op_type", ["UnsortedSegmentSum", "SelfAdjointEigV2", "Relu", "Prod"])
 def test_what_can_be_0_by_its_nature_is_a_hazard_below_a_fraction(op_type: str) -> None:
     assert findings(divided_by(op_type)) == {"denominator-may-vanish"}
     assert findings(divided_by("Softplus")) == set()
@@ -269,6 +269,12 @@ def test_a_decay_that_a_narrow_format_makes_1_is_an_error(rate_is_literal: bool)
 
 def test_a_formula_of_noise_around_0_may_give_0() -> None:
     assert "small-terms-lost" not in findings(k3(1e-4))
+
+
+@pytest.mark.parametrize(("exponent", "trained"), [(0.5, True), (-0.5, False)])
+def test_an_exponent_below_1_is_a_hazard_wherever_it_comes_from(exponent: float, trained: bool) -> None:
+    assert "power-of-zero-possible" in findings(power(exponent, 1.0, trained))
+    assert findings(power(2.0, 1.0, trained)) == set()
 
 
 def test_1_minus_an_exponential_and_a_clip_that_lets_1_pass_are_hazards_below_a_logarithm() -> None:

@@ -160,8 +160,8 @@ RULES = (
         "power-of-zero-possible",
         "Fractional power without a guard",
         ("pow",),
-        structural(bare_power),
-        "a gradient is taken through Pow with a literal exponent between 0 and 1, and nothing keeps its base from 0",
+        bare_power,
+        "a gradient is taken through Pow with an exponent below 1, and nothing keeps its base from 0",
         "{op} to the power {y.min:.3g} gets values down to {x.min:.3g} with nothing to keep them above 0: at 0 the "
         "derivative is infinite, below it the result is NaN.",
         Fix("Keep the base away from 0.", "x ** 0.5", "tf.maximum(x, 1e-7) ** 0.5"),
@@ -187,8 +187,8 @@ RULES = (
         ("div", "reciprocal", "rsqrt", "log", "polygamma"),
         vanishing_denominator,
         "a denominator (or the argument of Rsqrt, Log, Digamma or Lgamma) is a ReLU, a norm or standard deviation, a "
-        "sum or mean of non-negative values that hold zeros, a sum over groups, or an eigenvalue, without an epsilon, "
-        "a clip or a tf.where",
+        "sum or mean of non-negative values that hold zeros, a sum over groups, a product, or an eigenvalue, "
+        "without an epsilon, a clip or a tf.where",
         "The denominator (or argument) of {op} becomes 0 as soon as everything summed in it is 0: no epsilon, clip or "
         "tf.where keeps it from that.",
         Fix(
