@@ -92,7 +92,8 @@ def intended(graph: OpGraph, table: Row) -> Mask:
     """
     rows = Columns(table)
     only_inf = ~(rows.nan > 0)
-    mask_input = graph.role(Role.INPUT) & only_inf & ~(rows.pos_inf > 0)
+    given = graph.role(Role.INPUT) & ~graph.as_mask(graph.edge_target)  # not made by another part of the step
+    mask_input = given & only_inf & ~(rows.pos_inf > 0)
     state = graph.role(Role.VARIABLE) & only_inf & ~graph.trainable
     return graph.role(Role.CONSTANT) | mask_input | state | _masked_logits(graph, rows)
 
@@ -260,21 +261,26 @@ class _Search:
         received = self.graph.mask("collective")
         made = [s for s in candidates if not (received[s] or (self.passed_on[s] and self._only_moves(s)))]
         ordered = sorted(made or candidates or visited, key=lambda s: self._order(self._forward_of(s)))
-        chosen = max(ordered[:MAX_CANDIDATES], key=self._harm)  # max takes the first of equals
+        reach = {s: self._reach(s) for s in ordered[:MAX_CANDIDATES]}
+        harm = {s: sum(self.toward[t] == t for t in reach[s]) for s in reach}
+        chosen = max(reach, key=lambda s: harm[s])  # max takes the first of equals
+        # The ops of a function have slots in a row, also where an eager step ran others between them.
+        causes = [s for s in reach if harm[s] == harm[chosen] and chosen in reach[s] and s not in reach[chosen]]
+        chosen = next((s for s in causes if not any(s in reach[c] for c in causes if c != s)), chosen)
         forward = self._forward_of(chosen)
         if forward != chosen:
             self.toward.setdefault(forward, chosen)
         return forward
 
-    def _harm(self, slot: int) -> int:
-        """How many symptoms a slot's value has reached."""
+    def _reach(self, slot: int) -> set[int]:
+        """Where a slot's value has come, among what was visited; the slot itself included."""
         queue, seen = deque([slot]), {slot}
         while queue:
             for target in self.reached[queue.popleft()]:
                 if target not in seen:
                     seen.add(target)
                     queue.append(target)
-        return sum(self.toward[s] == s for s in seen)
+        return seen
 
     def _forward_of(self, slot: int) -> int:
         """The forward op whose own NaN or Inf has the same cause as that of its gradient, ``slot``.

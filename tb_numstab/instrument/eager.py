@@ -7,6 +7,7 @@ kept; they are measured afterwards when something non-finite came out, and dropp
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +18,7 @@ from tensorflow.python.framework import op_def_registry
 from tensorflow.python.ops import gen_resource_variable_ops
 
 from tb_numstab.instrument import stack
+from tb_numstab.instrument.backward import BackwardPass
 from tb_numstab.instrument.measurement import Measurement
 from tb_numstab.instrument.op_types import ALIASES, READS, UNPACKING, is_measured, is_update
 from tb_numstab.instrument.operands import counts_events
@@ -27,11 +29,6 @@ from tb_numstab.schema.ops import OpSite, Role
 
 CALL = "PartitionedCall"
 """Op type that stands for the call of a function's graph."""
-
-BACKWARD_PASS = (
-    "the backward pass of a tf.function is one op where the GradientTape is outside it: "
-    "put the tape into the tf.function to have it measured op by op"
-)
 
 MAX_VARIANTS = 4
 """Slots for one op whose operands come from different ops in different steps: the first step of a loop often differs.
@@ -69,7 +66,7 @@ class EagerRecorder(Recorder):
         self._unmade: list[Any] = []  # tensors from outside the step
         self._takes: dict[int, list[int]] = {}  # slot -> ids of the tensors it takes from a function
         self._calls: dict[int, list[int]] = {}  # tensor id -> ids of all that came out of the same function call
-        self._notes: tuple[str, ...] = ()
+        self.backward_passes: list[BackwardPass] = []
         self._readings = Readings(at_once)
         self.updated: Handles = {}
 
@@ -117,7 +114,7 @@ class EagerRecorder(Recorder):
                 self.sites[slot] = dataclasses.replace(self.sites[slot], returned=True)
         rows = self._readings.rows(len(self.sites))
         makes = {tensor: slot for tensor, slot in self._slots.items() if slot not in self._takes}
-        measured = Measurement(self.sites, rows, self.handles, self._takes, makes, self._notes, kind)
+        measured = Measurement(self.sites, rows, self.handles, self._takes, makes, kind=kind)
         self._begin(at_once=False)
         return measured if self.sites else None
 
@@ -187,17 +184,22 @@ class EagerRecorder(Recorder):
         self._unmade.append(tensor)
 
     def _add_call(self, name: str, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
-        """The call of a function's graph; one outside any scope is the gradient of an earlier one.
+        """The call of a function's graph; one outside any scope is the backward pass of an earlier one.
 
-        Backpropagation gets what the forward call kept for it, so it is linked to what that returned.
+        A backward pass gets what the forward call kept for it. It is measured together with that call;
+        a second one of the same call is an op, linked to what the call returned.
         """
         if self._paused:
             ids = [t._id for t in outputs]
             self._calls |= dict.fromkeys(ids, ids)
             return
         kept = {id(self._calls[t._id]): self._calls[t._id] for t in inputs if t._id in self._calls}
-        if kept:
-            self._notes = (BACKWARD_PASS,)
+        self._consumed.update(t._id for t in inputs)
+        for forward in reversed(kept.values()):  # of several, what came later is differentiated first
+            if not any(known.forward is forward for known in self.backward_passes):
+                upstream = list(itertools.takewhile(lambda t: t._id not in self._calls, inputs))
+                self.backward_passes.append(BackwardPass(forward, upstream, [t._id for t in outputs]))
+                return
         self._add_op(CALL, [t for t in inputs if t._id not in self._calls], outputs)
         for slot in {self.slot_of(t) for t in outputs} - {-1}:
             self._takes[slot] = [tensor for ids in kept.values() for tensor in ids]

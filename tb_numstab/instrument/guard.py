@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from tb_numstab.instrument import iterators
+from tb_numstab.instrument.backward import with_backward_pass
 from tb_numstab.instrument.eager import EagerRecorder
 from tb_numstab.instrument.host import step_aside
 from tb_numstab.instrument.host_calls import HostCalls
@@ -129,6 +130,8 @@ class Guard:
     def end_step(self) -> Verdict | None:
         """Asks the sentinel; does not wait for its answer."""
         self._trained |= self._eager.updated
+        if self._journal.steps:
+            self._journal.steps[-1].backward_passes = self._eager.backward_passes
         asked = self._trained if self._journal.full else self._eager.updated
         # Workers replay together or not at all: they must agree, and all have the same variables.
         outputs = [] if self._shared else [*self._outputs, *self._eager.results()]
@@ -206,20 +209,22 @@ class Guard:
         for call in step.calls:
             if call.snapshot is not None:
                 state = call.snapshot.variables()
-            measurements += self._measure(twin_for(call.function), call, state, step.number)
+            measurements += self._measure(twin_for, call, state, step)
             call.run(state)
         return measurements
 
-    def _measure(self, twin: Twin, call: Call, state: Handles, number: int | None) -> list[Measurement]:
+    def _measure(self, twin_for: Callable[[Any], Twin], call: Call, state: Handles, step: Step) -> list[Measurement]:
+        passes = step.backward_passes
+        function, given, returned = with_backward_pass(call.function, call.given, call.returned, passes)
+        twin, arguments = twin_for(function), iterators.opened(given)
         try:
-            arguments = call.arguments()
             trace = twin.trace(arguments.args, arguments.kwargs)
         except CannotShadow:
             return []
         call.restore(state)
-        rows = twin.run(trace, call.arguments, state, call.host_calls)
-        measured = trace.measured(rows, arguments, call.returned, kind="replay")
-        return [dataclasses.replace(measured, step=number)]
+        rows = twin.run(trace, lambda: iterators.opened(given), state, call.host_calls)
+        measured = trace.measured(rows, arguments, returned, kind="replay")
+        return [dataclasses.replace(measured, step=step.number)]
 
     def _forget(self) -> None:
         self._journal.clear()

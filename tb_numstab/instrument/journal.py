@@ -18,6 +18,7 @@ import tensorflow as tf
 from tensorflow.python.eager import record
 
 from tb_numstab.instrument import iterators
+from tb_numstab.instrument.backward import BackwardPass
 from tb_numstab.instrument.host_calls import HostCalls, tokens_in
 from tb_numstab.instrument.iterators import Arguments
 from tb_numstab.instrument.shadow import Handles, Shadow, assign, is_variable, read
@@ -68,6 +69,7 @@ class Step:
 
     calls: list[Call] = field(default_factory=list)
     number: int | None = None
+    backward_passes: list[BackwardPass] = field(default_factory=list)
 
 
 @dataclass

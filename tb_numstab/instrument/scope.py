@@ -4,31 +4,23 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, TypeVar
 
 import tensorflow as tf
 from tensorflow.python.eager import context as tf_context
 from tensorflow.python.eager.polymorphic_function import polymorphic_function
-from tensorflow.python.framework import errors
 
-from tb_numstab.instrument import iterators
-from tb_numstab.instrument.collector import Rows
 from tb_numstab.instrument.eager import EagerRecorder
 from tb_numstab.instrument.graph_recorder import GraphRecorder
 from tb_numstab.instrument.guard import Guard, Verdict
 from tb_numstab.instrument.host import step_aside, warn_once
-from tb_numstab.instrument.host_calls import HostCalls
 from tb_numstab.instrument.inline import call_function
-from tb_numstab.instrument.iterators import Arguments
 from tb_numstab.instrument.journal import Step
 from tb_numstab.instrument.measurement import Measurement
 from tb_numstab.instrument.options import Options
-from tb_numstab.instrument.randomness import host_randomness_kept
 from tb_numstab.instrument.seams import current_listener
-from tb_numstab.instrument.shadow import Shadow
-from tb_numstab.instrument.twin import CannotShadow, call_for_training, flat_inputs, tensor_ids, twin_of
+from tb_numstab.instrument.surveyed import SurveyedCall
 
 T = TypeVar("T")
 
@@ -137,90 +129,27 @@ class SurveyScope(StepScope):
     def _begin(self) -> None:
         if self._guard is not None:
             self._guard.settle()
+        self._surveyed: list[SurveyedCall] = []
         self._stack.enter_context(self._eager.step(at_once=True))
 
     def _end(self) -> None:
-        measured = self._eager.measurement()
-        if measured is None and not self._called:
+        passes = self._eager.backward_passes
+        found = [*(call.measurement(passes) for call in self._surveyed), self._eager.measurement()]
+        self.measurements += [measured for measured in found if measured is not None]
+        if self._guard is not None and self._surveyed:
+            self._guard.rely_on(all(c.repeatable for c in self._surveyed) and not self._eager.updates_variables)
+        if not self.measurements and not self._called:
             warn_once(
                 "a watched callable is not measured: it ran no floating-point op of TensorFlow. "
                 "Training goes on unchanged."
             )
-        if measured is not None:
-            self.measurements.append(measured)
 
     def _call(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        given = Arguments(args, kwargs, {})
         with self._eager.paused():
-            measuring = _attempt(function, lambda: _Measuring(function, given))
-            if measuring is not None and not measuring.waits:
-                _attempt(function, measuring.run)
-            calls = measuring.host_calls if measuring is not None else None
-            result = call_for_training(function, iterators.for_training(given), calls)
-            if measuring is not None and measuring.waits:
-                _attempt(function, measuring.run)
-        if measuring is not None and measuring.rows is not None:
-            self.measurements.append(measuring.trace.measured(measuring.rows, given, tensor_ids(result)))
-            if self._guard is not None:
-                self._guard.rely_on(not (twin_of(function).hidden_state or self._eager.updates_variables))
+            call = SurveyedCall(function, args, kwargs)
+            result = call.make()
+        self._surveyed.append(call)
         return result
-
-
-class _Measuring:
-    """The measured run of one call, on a shadow.
-
-    Attributes:
-      trace: of the function's twin.
-      host_calls: what Python code in the function returns to the training; None without any.
-      rows: what was measured, None before ``run``.
-    """
-
-    def __init__(self, function: Any, given: Arguments) -> None:
-        """Traces the twin; notes in ``given`` the iterators that the function captures."""
-        if function._variable_creation_config is None:  # creates its variables, as its first call would
-            function.get_concrete_function(*given.args, **given.kwargs)
-        self._twin = twin_of(function)
-        self.trace = self._twin.trace(given.args, given.kwargs)
-        given.captured.update(self._twin.iterators)
-        self._given = given
-        self.rows: Rows | None = None
-        self.host_calls = HostCalls() if self._twin.host_code else None
-        self._before = Shadow(flat_inputs(self.trace.concrete, given)) if self.waits else None
-
-    @property
-    def waits(self) -> bool:
-        """Whether the training's call must come first: Python code in it may not run twice."""
-        return self.host_calls is not None
-
-    def run(self) -> None:
-        """Measures."""
-        if self._before is None:
-            self.rows = self._twin.run(self.trace, lambda: iterators.for_measuring(self._given))
-        else:
-            given = iterators.recorded(self._given)
-            state = self._before.variables()
-            self.rows = self._twin.run(self.trace, lambda: iterators.opened(given), state, self.host_calls)
-
-
-def _attempt(function: Any, action: Callable[[], T]) -> T | None:
-    """Does a part of a measurement; None if it cannot be done, which is said once."""
-    try:
-        with host_randomness_kept():
-            return action()
-    except CannotShadow as reason:
-        warn_once(f"{_name(function)} is not measured: {reason}. Training goes on unchanged.")
-    except (errors.OutOfRangeError, StopIteration):
-        pass  # the data ended: the real call says so
-    except Exception as error:  # noqa: BLE001 - monitoring steps aside, whatever went wrong
-        step_aside(f"{_name(function)} is not measured", error)
-    return None
-
-
-def _name(function: Any) -> str:
-    """What its user calls a function; of those that Keras makes they know nothing."""
-    if str(getattr(function._python_function, "__module__", "")).startswith(("keras.", "tf_keras.")):
-        return "the training step of Keras"
-    return str(function._name)
 
 
 def current_scope() -> StepScope | None:

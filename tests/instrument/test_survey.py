@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 import tb_numstab
-from tb_numstab.instrument.eager import BACKWARD_PASS, MAX_VARIANTS
+from tb_numstab.instrument.eager import MAX_VARIANTS
 from tb_numstab.schema.columns import INDEX
 from tb_numstab.schema.ops import OpSite, Role
 from tb_numstab.schema.record import StepRecord
@@ -176,19 +176,26 @@ def test_eager_ops_keep_their_slots_over_steps(tmp_path: Path) -> None:
     assert logged.record.records_before == 2
 
 
-def test_the_backward_pass_of_a_function_says_that_it_is_one_op(tmp_path: Path) -> None:
+def test_a_backward_pass_outside_the_function_is_linked_at_both_ends(tmp_path: Path) -> None:
     weights = tf.Variable([1.0, 2.0])
-    root = tf.function(lambda: tf.reduce_sum(tf.sqrt(weights)))
+    root = tf.function(lambda: tf.sqrt(weights))
 
     def step() -> Any:
         with tf.GradientTape() as tape:
-            loss = root()
+            loss = tf.reduce_sum(root() * 3.0)
         weights.assign_sub(0.1 * tape.gradient(loss, weights))
         return loss
 
     logged = Logged(tmp_path, tb_numstab.watch(every=1)(step), steps=2)
-    assert logged.slots("PartitionedCall") and not logged.slots("SqrtGrad")
-    assert logged.record.notes == (BACKWARD_PASS,)
+    (forward,), (gradient,) = logged.slots("Sqrt"), logged.slots("SqrtGrad")
+    assert not logged.slots("PartitionedCall")
+    assert logged.table[gradient].gradient_of == forward
+    upstream = logged.table[logged.table[gradient].inputs[1]]
+    assert logged.table[upstream.inputs[0]].op_type == "Mul"  # made by the gradient of the eager multiplication
+    (update,) = logged.slots("AssignSubVariableOp")
+    scaled = logged.table[logged.table[update].inputs[1]]
+    taken = logged.table[scaled.inputs[1]]
+    assert taken.role is Role.INPUT and taken.inputs == (gradient,)
 
 
 def test_an_eager_op_with_other_operands_than_before_is_linked_to_them(tmp_path: Path) -> None:

@@ -103,6 +103,28 @@ def tape_around_function(watching: Watching) -> Sequence[Any]:
     return [w]
 
 
+def backward_pass_of_function(watching: Watching) -> Sequence[Any]:
+    """Two functions under one tape; what goes wrong is in the backward pass of the first."""
+    w, v = ones(), ones()
+
+    @tf.function
+    def model(x: Any) -> Any:
+        return tf.sqrt(tf.reduce_sum(tf.square(x * w), 1))  # origin
+
+    @tf.function
+    def compute_loss(p: Any) -> Any:
+        return tf.reduce_mean(p) + tf.reduce_sum(tf.square(v))
+
+    def step(x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = compute_loss(model(x))
+        descend(tape, loss, v, w)
+        return loss
+
+    run(watching, step)
+    return [w, v]
+
+
 KINDS: tuple[Kind, ...] = (
     eager_loop,
     eager_in_backpropagation,
@@ -110,4 +132,5 @@ KINDS: tuple[Kind, ...] = (
     eager_update,
     eager_loss,
     tape_around_function,
+    backward_pass_of_function,
 )

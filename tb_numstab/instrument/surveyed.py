@@ -1,0 +1,103 @@
+"""One call of a tf.function in a step that is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from tensorflow.python.eager import record
+from tensorflow.python.framework import errors
+
+from tb_numstab.instrument import iterators
+from tb_numstab.instrument.backward import BackwardPass, with_backward_pass
+from tb_numstab.instrument.host import step_aside, warn_once
+from tb_numstab.instrument.host_calls import HostCalls
+from tb_numstab.instrument.iterators import Arguments
+from tb_numstab.instrument.measurement import Measurement
+from tb_numstab.instrument.randomness import host_randomness_kept
+from tb_numstab.instrument.shadow import Shadow
+from tb_numstab.instrument.twin import CannotShadow, call_for_training, flat_inputs, tensor_ids, twin_of
+
+T = TypeVar("T")
+
+
+class SurveyedCall:
+    """A call that is measured on a shadow: before the training makes it, or at the end of the step.
+
+    It must wait where Python code in it may not run twice, and where a GradientTape may ask for its
+    backward pass later.
+
+    Attributes:
+      repeatable: whether the training's call can be made again exactly.
+    """
+
+    def __init__(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Traces the twin, and measures at once if it can."""
+        self.repeatable = False
+        self._function = function
+        self._given = Arguments(args, kwargs, {})
+        self._host_calls: HostCalls | None = None
+        self._before: Shadow | None = None  # the state to measure from, if the measurement waits
+        self._returned: Sequence[int] = ()
+        self._measure: Callable[[Sequence[int]], Measurement] | None = None
+        self._attempt(self._prepare)
+
+    def _prepare(self) -> None:
+        function, given = self._function, self._given
+        if function._variable_creation_config is None:  # creates its variables, as its first call would
+            function.get_concrete_function(*given.args, **given.kwargs)
+        twin = twin_of(function)
+        trace = twin.trace(given.args, given.kwargs)
+        given.captured.update(twin.iterators)
+        self.repeatable = not twin.hidden_state
+        self._host_calls = HostCalls() if twin.host_code else None
+        if twin.host_code or record.could_possibly_record():
+            self._before = Shadow(flat_inputs(trace.concrete, given))
+        else:
+            rows = twin.run(trace, lambda: iterators.for_measuring(given))
+            self._measure = lambda returned: trace.measured(rows, given, returned)
+
+    def make(self) -> Any:
+        """Makes the training's call."""
+        result = call_for_training(self._function, iterators.for_training(self._given), self._host_calls)
+        self._returned = tensor_ids(result)
+        self._given = iterators.recorded(self._given)
+        return result
+
+    def measurement(self, passes: Sequence[BackwardPass]) -> Measurement | None:
+        """The measurement, once the step is over; None if there can be none.
+
+        Args:
+          passes: the backward passes made in the step.
+        """
+        if self._measure is not None:
+            return self._measure(self._returned)
+        return None if self._before is None else self._attempt(lambda: self._measure_late(passes))
+
+    def _measure_late(self, passes: Sequence[BackwardPass]) -> Measurement:
+        function, given, returned = with_backward_pass(self._function, self._given, self._returned, passes)
+        twin, first = twin_of(function), iterators.opened(given)
+        trace = twin.trace(first.args, first.kwargs)
+        state = self._before.variables() if self._before is not None else {}
+        rows = twin.run(trace, lambda: iterators.opened(given), state, self._host_calls)
+        return trace.measured(rows, first, returned)
+
+    def _attempt(self, action: Callable[[], T]) -> T | None:
+        """Does a part of the measurement; None if it cannot be done, which is said once."""
+        try:
+            with host_randomness_kept():
+                return action()
+        except CannotShadow as reason:
+            warn_once(f"{_name(self._function)} is not measured: {reason}. Training goes on unchanged.")
+        except (errors.OutOfRangeError, StopIteration):
+            pass  # the data ended: the real call says so
+        except Exception as error:  # noqa: BLE001 - monitoring steps aside, whatever went wrong
+            step_aside(f"{_name(self._function)} is not measured", error)
+        return None
+
+
+def _name(function: Any) -> str:
+    """What its user calls a function; of those that Keras makes they know nothing."""
+    if str(getattr(function._python_function, "__module__", "")).startswith(("keras.", "tf_keras.")):
+        return "the training step of Keras"
+    return str(function._name)
