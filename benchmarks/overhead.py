@@ -1,6 +1,6 @@
 """What watching costs: ratios to the unwatched step of the same process, interleaved, medians.
 
-    python -m benchmarks.overhead [--quick] [--json OUT] [--models mlp,cnn]
+    python -m benchmarks.overhead [--quick] [--json OUT] [--models mlp,cnn] [--clock cpu]
 
 Each way of watching runs in a process of its own, beside unwatched steps of the same model; TensorFlow's
 check_numerics and Debugger V2 are measured the same way. Ratios carry the spread (quartiles) of the step
@@ -38,15 +38,19 @@ MODEL_NAMES = ("mlp", "cnn", "transformer", "mobilenet")
 # ---- one way, in its own process ------------------------------------------------------------------
 
 
-def timed(call: Callable[[], Any]) -> float:
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+"""What a step costs: the time that passes, or that of all cores together, which other programs disturb less."""
+
+
+def timed(call: Callable[[], Any], clock: Callable[[], float]) -> float:
     """Seconds that one call took, its result waited for."""
-    started = time.perf_counter()
+    started = clock()
     result = call()
     getattr(result, "numpy", lambda: None)()
-    return time.perf_counter() - started
+    return clock() - started
 
 
-def measure(model: str, way: str, rounds: int) -> dict[str, Any]:
+def measure(model: str, way: str, rounds: int, clock: Callable[[], float]) -> dict[str, Any]:
     """Times unwatched and watched steps in turn: ``rounds`` of each, and more of a model that is quick.
 
     Returns:
@@ -57,17 +61,17 @@ def measure(model: str, way: str, rounds: int) -> dict[str, Any]:
 
     step = MODELS[model]()
     plain = step.function()
-    result: dict[str, Any] = {"plain_first": timed(lambda: plain(*step.batch)), "slots": 0}
+    result: dict[str, Any] = {"plain_first": timed(lambda: plain(*step.batch), clock), "slots": 0}
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         watched, finish = _watched(step, way, folder, stack, result)
-        result["watched_first"] = timed(watched)
+        result["watched_first"] = timed(watched, clock)
         for call in (watched, lambda: plain(*step.batch)) * 2:
             call()
         result["plain"], result["watched"] = [], []
         until = time.monotonic() + LEAST_SECONDS
         while len(result["plain"]) < rounds or time.monotonic() < until:
-            result["plain"].append(timed(lambda: plain(*step.batch)))
-            result["watched"].append(timed(watched))
+            result["plain"].append(timed(lambda: plain(*step.batch), clock))
+            result["watched"].append(timed(watched, clock))
         finish()
         result["bytes"] = sum(f.stat().st_size for f in Path(folder).rglob("*") if f.is_file())
         result["logged"] = len(result["watched"]) + 3
@@ -171,11 +175,11 @@ def spread(measured: dict[str, Any]) -> list[float] | None:
     return [low / plain, high / plain]
 
 
-def judge(model: str, rounds: int) -> dict[str, Any]:
+def judge(model: str, rounds: int, clock: str) -> dict[str, Any]:
     """All figures of one model: ratios of medians, and ``spread``, their quartiles."""
-    measured = {way: in_process(model, way, str(rounds)) for way in WAYS}
+    measured = {way: in_process(model, way, str(rounds), clock) for way in WAYS}
     ordinary, survey = measured["ordinary"], measured["survey"]
-    memory = [in_process(model, way, "memory").get("peak", 0) for way in ("plain", "survey")]
+    memory = [in_process(model, way, "memory", clock).get("peak", 0) for way in ("plain", "survey")]
     figures: dict[str, Any] = {
         "ordinary": ratio(ordinary),
         "survey": ratio(survey),
@@ -257,16 +261,18 @@ def main() -> None:
     parser.add_argument("--models", default="", help=f"comma-separated, of {', '.join(MODEL_NAMES)}")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--table", type=Path, help="write the Markdown table to this file")
-    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu where other programs run as well")
+    parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        model, way, rounds = options.one
-        print(json.dumps(peak_memory(model, way) if rounds == "memory" else measure(model, way, int(rounds))))
+        model, way, rounds, clock = options.one
+        memory = rounds == "memory"
+        print(json.dumps(peak_memory(model, way) if memory else measure(model, way, int(rounds), CLOCKS[clock])))
         return
     names = options.models.split(",") if options.models else MODEL_NAMES[: 3 if options.quick else 4]
     figures = {}
     for name in names:
-        figures[name] = judge(name, 7 if options.quick else 25)
+        figures[name] = judge(name, 7 if options.quick else 25, options.clock)
         print(f"{name} done", file=sys.stderr)
     print(table(figures))
     if options.json:
