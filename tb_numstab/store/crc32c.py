@@ -1,13 +1,13 @@
 """CRC-32C in numpy: a few hundred MB/s, where TensorBoard's loop over the bytes reaches 10.
 
 Without its complements a CRC is linear over GF(2): the CRC of a || b is that of a, moved on by the length of b, XOR
-that of b. So each two bytes get their CRC from a table, and neighbours are combined in rounds. Moving on by a length is
-linear too: a table for each byte of the CRC. Zeros in front of a message do not change such a CRC.
+that of b. So each eight bytes get their CRC from tables, and neighbours are combined in rounds. Moving on by a length
+is linear too: a table for each half of the CRC. Zeros in front of a message do not change such a CRC.
 """
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +27,10 @@ def masked_crc32c(data: bytes) -> int:
 
 def crc32c(data: bytes) -> int:
     """The CRC-32C (Castagnoli) of the data."""
-    padded = (b"\0" if len(data) % 2 else b"") + data
-    crcs = _pair_table()[np.frombuffer(padded, "<u2")]
-    length = 2
+    padded = bytes(-len(data) % 8) + data
+    pairs = np.frombuffer(padded, "<u2").reshape(-1, 4)
+    crcs = reduce(np.bitwise_xor, (_pair_table(6 - 2 * k)[pairs[:, k]] for k in range(4)))
+    length = 8
     while len(crcs) > 1:
         if len(crcs) % 2:
             crcs = np.concatenate([np.zeros(1, np.uint32), crcs])
@@ -62,6 +63,9 @@ def _tables(length: int) -> tuple[Words, Words]:
 
 
 @cache
-def _pair_table() -> Words:
-    """uint32 [65536]: the CRC of two bytes, as a little-endian number."""
-    return _tables(2)[0]
+def _pair_table(zeros: int) -> Words:
+    """uint32 [65536]: the CRC of two bytes, as a little-endian number, with ``zeros`` more bytes behind."""
+    table = _tables(2)[0]
+    for length in (2, 4):
+        table = _moved_on(table, length) if zeros & length else table
+    return table
