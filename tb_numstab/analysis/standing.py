@@ -76,6 +76,9 @@ class Standing:
     def _persisting(self, rule: Rule, ops: Ops, step: int) -> Iterator[int]:
         """Where a rule has held for as many records on end as it asks, or for long enough in two."""
         held = np.asarray(rule.when(ops), bool)
+        if not held.any():  # so it is for most rules in most records
+            self._streaks.pop(rule.id, None)
+            return
         count, since = np.zeros(len(held), np.int64), np.full(len(held), step)
         if rule.id in self._streaks:
             before = self._streaks[rule.id]
