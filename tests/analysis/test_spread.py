@@ -29,7 +29,7 @@ def spread_of(*arrays: Array) -> tuple[OpGraph, Spread]:
 )
 @pytest.mark.parametrize("scale", [1.0, 1e-3])
 def test_elements_below_a_magnitude_are_estimated(dtype: type, error: float, scale: float) -> None:
-    values = (scale * np.random.default_rng(0).normal(size=4000)).astype(dtype)
+    values: Array = (scale * np.random.default_rng(0).normal(size=4000)).astype(dtype)
     graph, spread = spread_of(values)
     found = Distribution(graph, spread, np.array([0]))
     for exponent in range(-24, 4):
