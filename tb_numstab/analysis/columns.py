@@ -112,9 +112,8 @@ class OneRow:
     @property
     def extent(self) -> str:
         """The smallest and the largest finite element; one number where they are equal."""
-        if self.min == self.max:
-            return f"{self.max:.4g}"
-        return f"{self.min:.4g} to {self.max:.4g}"
+        low, high = f"{self.min:.4g}", f"{self.max:.4g}"
+        return low if low == high else f"{low} to {high}"
 
     @property
     def bottom(self) -> Power:

@@ -54,7 +54,25 @@ def softmax_by_hand(g: Guards, slot: int) -> bool:
 
 def log_of_exponentials(g: Guards, slot: int) -> bool:
     """Log of a sum or mean of exponentials."""
-    return g.reaches(int(g.graph.x[slot]), ("exp",), ("sum", "mean", "move", "cast", "mul", "div"))
+    return _exp_below(g, slot) >= 0
+
+
+def of_masked_exponentials(o: Ops) -> Mask:
+    """Log of a sum of exponentials of -Inf, among other values or nothing else."""
+    rows, exps = Columns(o.table), [_exp_below(o.graph.guards, int(s)) for s in o.slots]
+    return np.array([e >= 0 and rows.neg_inf[o.graph.x[e]] > 0 for e in exps], bool)
+
+
+def _exp_below(g: Guards, slot: int) -> int:
+    """The Exp whose results a Log takes, summed or averaged; -1 when there is none."""
+    slot = int(g.graph.x[slot])
+    for _ in range(DEPTH):
+        if slot < 0 or g.graph.family(slot) == "exp":
+            return slot
+        if g.graph.family(slot) not in ("sum", "mean", "move", "cast", "mul", "div"):
+            return -1
+        slot = int(g.graph.x[slot])
+    return -1
 
 
 def log_of_softmax(g: Guards, slot: int) -> bool:
@@ -92,18 +110,22 @@ def times_own_argument(g: Guards, slot: int) -> bool:
 
 
 def sigmoid_by_hand(g: Guards, slot: int) -> bool:
-    """The quotient exp(x) / (1 + exp(x)), or 1 / (1 + exp(x))."""
-    return _one_plus_feeds(g, slot, lambda total, c: g.graph.family(c) == "div" and g.graph.y[c] == total)
+    """The quotient exp(x) / (1 + exp(x)), or 1 / (1 + exp(x)); either exp(x) may be computed anew."""
+    graph = g.graph
+    totals = {int(c) for c in graph.consumers(slot) if _adds_to_one(g, int(c))}
+    quotients = [int(c) for s in (slot, *totals) for c in graph.consumers(s) if graph.family(int(c)) == "div"]
+    below = [int(graph.y[q]) for q in quotients]
+    return any(t in totals or (_adds_to_one(g, t) and _adds_exp(g, t)) for t in below if t >= 0)
+
+
+def _adds_exp(g: Guards, slot: int) -> bool:
+    return any(s >= 0 and g.graph.family(int(s)) == "exp" for s in (g.graph.x[slot], g.graph.y[slot]))
 
 
 def softplus_by_hand(g: Guards, slot: int) -> bool:
     """The logarithm log(1 + exp(x))."""
-    return _one_plus_feeds(g, slot, lambda total, c: g.graph.family(c) == "log")
-
-
-def _one_plus_feeds(g: Guards, slot: int, meant: Callable[[int, int], bool]) -> bool:
     totals = [int(c) for c in g.graph.consumers(slot) if _adds_to_one(g, int(c))]
-    return any(meant(total, int(c)) for total in totals for c in g.graph.consumers(total))
+    return any(g.graph.family(int(c)) == "log" for total in totals for c in g.graph.consumers(total))
 
 
 def logsumexp_by_hand(g: Guards, slot: int) -> bool:

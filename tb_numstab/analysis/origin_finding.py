@@ -9,6 +9,7 @@ import numpy as np
 from tb_numstab.analysis.causes import causes
 from tb_numstab.analysis.columns import Columns
 from tb_numstab.analysis.finding import Certainty, Finding, Fix, Hop, Severity
+from tb_numstab.analysis.fixes import suited
 from tb_numstab.analysis.graph import OpGraph
 from tb_numstab.analysis.headroom import headroom_up
 from tb_numstab.analysis.narrate import called, chain_hops, place
@@ -129,7 +130,7 @@ def _finding(
         last_step=origin.step,
         count=1,
         summary=summary,
-        fix=fix,
+        fix=suited(fix, graph.sites[origin.slot].dtype),
         why=why,
         numbers=numbers,
     )

@@ -35,14 +35,14 @@ def computed(g: Guards, slot: int) -> bool:
 
 
 def log_of_probability(g: Guards, slot: int) -> bool:
-    """Log of a Softmax or Sigmoid result, or of 1 minus it or an Exp, with nothing to keep it from 0."""
+    """Log of a Softmax or Sigmoid result, or of 1 minus it, with nothing to keep it from 0."""
     x = int(g.graph.x[slot])
     if x < 0 or not g.differentiated[slot]:
         return False
     complement = False
     for _ in range(DEPTH):
         family = g.graph.family(x)
-        if family in ("softmax", "sigmoid") or (complement and family == "exp"):
+        if family in ("softmax", "sigmoid"):
             return True
         if family == "sub":
             minuend, x = int(g.graph.x[x]), int(g.graph.y[x])
@@ -60,6 +60,16 @@ def log_of_probability(g: Guards, slot: int) -> bool:
         if x < 0:
             return False
     return False
+
+
+def log_of_1_minus_exp_possible(g: Guards, slot: int) -> bool:
+    """Log of 1 - exp(x) whose gradient is taken, with nothing to keep exp(x) below 1."""
+    x = int(g.graph.x[slot])
+    if x < 0 or not g.differentiated[slot] or g.graph.family(x) != "sub":
+        return False
+    minuend, y = int(g.graph.x[x]), int(g.graph.y[x])
+    literal = minuend >= 0 and g.is_number(minuend)
+    return literal and g.reaches(y, ("exp",), ("move", "cast", "clip")) and not g.below(y, 1.0)
 
 
 def _guarding(g: Guards, select: int) -> bool:
@@ -81,7 +91,19 @@ def where_trap(g: Guards, slot: int) -> bool:
         return False
     if family == "pow" and not _root_exponent(g, slot):
         return False
-    return not g.positive(operand) and not g.reaches(operand, ("select", "clip"), ("move", "cast", "neg", "mul"))
+    return not g.positive(operand) and not _made_safe(g, operand)
+
+
+def _made_safe(g: Guards, slot: int) -> bool:
+    """A selected or clipped value, or a function of it: it is as safe as that value was made."""
+    for _ in range(DEPTH):
+        if slot < 0 or g.graph.family(slot) in ("select", "clip"):
+            return slot >= 0
+        if g.graph.family(slot) not in ("move", "cast", "neg", "mul", "add", "sub", "exp", "log1p", "square", "sqrt"):
+            return False
+        x, y = int(g.graph.x[slot]), int(g.graph.y[slot])
+        slot = y if x >= 0 and g.is_number(x) else x
+    return False
 
 
 def _meets_gradient(g: Guards, slot: int) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tb_numstab.analysis.finding import Finding
+from tb_numstab.analysis.fixes import suited
 from tb_numstab.analysis.forecast import Forecast, History, forecast
 from tb_numstab.analysis.graph import OpGraph, Slots
 from tb_numstab.analysis.memory import Memory
@@ -136,7 +137,7 @@ def _finding(rule: Rule, graph: OpGraph, slot: int, seen: _Sighting) -> Finding:
         last_step=seen.last,
         count=seen.count,
         summary=seen.text,
-        fix=rule.fix,
+        fix=suited(rule.fix, graph.sites[slot].dtype),
         forecast=seen.forecast,
         numbers=seen.numbers,
     )

@@ -86,13 +86,15 @@ def reciprocal_norm(limit: float) -> Step:
     return step
 
 
-def chosen_log(safe: bool) -> Step:
-    """where(x > 0, w * log(x), 0) of positive data, the argument made safe first or not."""
+def chosen_log(safe: bool, of_expm1: bool = False) -> Step:
+    """where(x > 0, w * log(x), 0) of positive data, the argument made safe first or not, or log(expm1(x))."""
 
     def step(trace: Trace, i: int) -> None:
         x, w = data(trace, [1.0, 2.0]), variable(trace, [1.0, 1.0])
         if safe:
             x = op(trace, "SelectV2", x.array, Node(-1, x.array), x, literal(trace, [1.0, 1.0]))
+        if of_expm1:
+            x = op(trace, "Expm1", np.expm1(x.array), x)
         log = op(trace, "Log", np.log(x.array), x)
         product = differentiated(trace, op(trace, "Mul", w.array * log.array, w, log))
         returned_mean(trace, op(trace, "SelectV2", product.array, Node(-1, x.array), product, literal(trace, 0.0)))

@@ -97,3 +97,9 @@ def test_the_fix_suits_the_formula(step: Step, rule: str, after: str) -> None:
     finding = judge(step).findings()[0]
     assert finding.rule == rule
     assert after in finding.fix.after
+
+
+def test_an_epsilon_in_a_fix_is_one_that_the_format_holds() -> None:
+    for dtype, epsilon in ((np.float16, "1e-4"), (np.float32, "1e-12")):
+        (finding,) = judge(unary("Sqrt", np.sqrt, [-1.0, 1.0], dtype)).findings()
+        assert f"tf.maximum(x, {epsilon})" in finding.fix.after

@@ -231,6 +231,7 @@ CASES: dict[str, tuple[Step, Step]] = {
     "logsumexp-by-hand": (exponentials("log", 30.0), exponentials("log", 30.0, stable=True)),
     "log-of-product": (product_of(40), product_of(20)),
     "operand-towards-pole": (cooling(0.05), cooling(0.0)),
+    "log-of-1-minus-exp": (log_of("Exp", complement=True), log_of("Exp", complement=True, upper=1 - 1e-6)),
     "where-trap-possible": (chosen_log(safe=False), chosen_log(safe=True)),
     "root-of-zero-possible": (norm(), norm(eps=1e-12)),
     "root-of-negative-possible": (root_of_difference(), root_of_difference(lower=1e-6)),
@@ -277,10 +278,8 @@ def test_an_exponent_below_1_is_a_hazard_wherever_it_comes_from(exponent: float,
     assert findings(power(2.0, 1.0, trained)) == set()
 
 
-def test_1_minus_an_exponential_and_a_clip_that_lets_1_pass_are_hazards_below_a_logarithm() -> None:
-    assert findings(log_of("Exp", complement=True)) == {"log-of-probability"}
+def test_a_clip_that_lets_1_pass_is_a_hazard_below_a_logarithm() -> None:
     assert findings(log_of("Sigmoid", complement=True, upper=1.0)) == {"log-of-probability"}
-    assert findings(log_of("Exp", complement=True, upper=1 - 1e-6)) == set()
 
 
 def test_a_weight_of_0_for_what_is_infinitely_far_away_is_no_swallowed_overflow() -> None:
@@ -342,6 +341,7 @@ def test_rule_ids_are_unique_and_an_origin_always_finds_one() -> None:
         bias_correction(0.999, rate=0.0),
         reciprocal_norm(1e6),
         added([1e9, 2e9], [0.1, 0.2], b_is_variable=True),
+        chosen_log(safe=True, of_expm1=True),
     ],
     ids=[
         "epsilon",
@@ -364,6 +364,7 @@ def test_rule_ids_are_unique_and_an_origin_always_finds_one() -> None:
         "rate 0",
         "clipped rsqrt",
         "young bias",
+        "log(expm1) of a safe argument",
     ],
 )
 def test_healthy_programs_are_met_with_silence(step: Step) -> None:

@@ -18,6 +18,7 @@ from tb_numstab.analysis.patterns import (
     TRAPS,
     at_edge,
     bare_power,
+    log_of_1_minus_exp_possible,
     log_of_probability,
     mask_changes,
     root_of_anything,
@@ -55,8 +56,8 @@ RULES = (
         "Logarithm of a probability without a guard",
         ("log",),
         structural(log_of_probability),
-        "the argument of Log is the result of Softmax or Sigmoid, or 1 minus it or an Exp, no positive constant is "
-        "added and no clip keeps it from 0, and a gradient is taken",
+        "the argument of Log is the result of Softmax or Sigmoid, or 1 minus it, no positive constant is added and no "
+        "clip keeps it from 0, and a gradient is taken",
         "{op} gets probabilities, now down to {x.min:.3g}, with nothing to keep them from 0: one that underflows "
         "gives -Inf.",
         Fix(
@@ -65,6 +66,20 @@ RULES = (
             "tf.nn.log_softmax(z); tf.math.log_sigmoid(-z)",
         ),
         "GRIST (ICSE 2022); tf.nn.sigmoid_cross_entropy_with_logits",
+    ),
+    _hazard(
+        "log-of-1-minus-exp",
+        "Logarithm of 1 - exp(x) without a guard",
+        ("log",),
+        structural(log_of_1_minus_exp_possible),
+        "the argument of Log is 1 - exp(x), no clip keeps exp(x) below 1, and a gradient is taken",
+        "{op} gets 1 - exp(x), now down to {x.min:.3g}: where x is close to 0, exp(x) rounds to 1, and this is log(0).",
+        Fix(
+            "Use expm1, which keeps what is left of 1.",
+            "tf.math.log(1.0 - tf.exp(-h))",
+            "tf.math.log(-tf.math.expm1(-h))",
+        ),
+        "Maechler 2012, Accurately computing log(1 - exp(-|a|))",
     ),
     _hazard(
         "softmax-by-hand",
@@ -189,8 +204,8 @@ RULES = (
         "a denominator (or the argument of Rsqrt, Log, Digamma or Lgamma) is a ReLU, a norm or standard deviation, a "
         "sum or mean of non-negative values that hold zeros, a sum over groups, a product, or an eigenvalue, "
         "without an epsilon, a clip or a tf.where",
-        "The denominator (or argument) of {op} becomes 0 as soon as everything summed in it is 0: no epsilon, clip or "
-        "tf.where keeps it from that.",
+        "The denominator (or argument) of {op} can be 0: by what it is made of, with no epsilon, clip or tf.where to "
+        "keep it from that.",
         Fix(
             "Add a small constant, or give 0 where the denominator is 0.",
             "total / tf.reduce_sum(mask, 1)",

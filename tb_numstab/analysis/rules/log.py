@@ -11,6 +11,7 @@ from tb_numstab.analysis.formulas import (
     log_of_exponentials,
     log_of_sigmoid,
     log_of_softmax,
+    of_masked_exponentials,
     times_own_argument,
 )
 from tb_numstab.analysis.graph import Mask
@@ -37,6 +38,14 @@ _FIXES = (
             "Compute the logarithm from the logits in one op.",
             "tf.math.log(tf.sigmoid(z)); tf.math.log(1.0 - tf.sigmoid(z))",
             "tf.math.log_sigmoid(z); tf.math.log_sigmoid(-z)",
+        ),
+    ),
+    (
+        of_masked_exponentials,
+        Fix(
+            "Mask with a large finite number, so that a row of nothing else stays finite.",
+            "tf.reduce_logsumexp(tf.where(allowed, score, -np.inf), 1)",
+            "tf.reduce_logsumexp(tf.where(allowed, score, -1e9), 1)",
         ),
     ),
     (
