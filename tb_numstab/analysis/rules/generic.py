@@ -62,7 +62,7 @@ NOT_REPRODUCED = Rule(
     precondition="a result or a variable was NaN or Inf after a step that was not measured, and the step stayed finite "
     "when it was run again to be measured",
     explain="A result or a variable was not finite after this step. Run again to be measured, the step stayed finite: "
-    "it draws random numbers from a hidden state, or is compiled otherwise.",
+    "it draws random numbers from a hidden state, or TensorFlow compiles or reorders it otherwise.",
     fix=Fix(
         "Measure every step until it happens again, or draw random numbers that a second run draws too.",
         "tf.random.normal(shape)",
