@@ -225,7 +225,7 @@ def main() -> None:
                 f"{seconds(took.processor)} of processor, {took.memory:.0f} MB",
                 flush=True,
             )
-            if shape.runs == 1:
+            if shape.runs == 1 and not options.quick:
                 for line in curve(shape, folder, Path(scratch)):
                     print(f"  {line}", flush=True)
             for loader in LOADERS:

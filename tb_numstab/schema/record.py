@@ -20,7 +20,7 @@ from tb_numstab.schema.table import MAX_SLOTS
 from tb_numstab.schema.table import RecordError as RecordError
 
 MAX_OPS_BYTES = 1 << 27
-"""Largest op table chunk, decompressed: twice what 10**6 slots take."""
+"""Largest op table chunk, decompressed; 10**6 slots take about 100 MB."""
 
 MAX_OPS_ENTRIES = 4 * MAX_SLOTS
 """Strings, frames and sites of a chunk: an empty one takes two bytes there, and a hundred once parsed."""
