@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
 
 import numpy as np
 
 from tb_numstab.analysis.anatomy import Anatomy
-from tb_numstab.analysis.columns import Columns, Floats
+from tb_numstab.analysis.columns import Columns
 from tb_numstab.analysis.graph import OpGraph
 from tb_numstab.schema.columns import Row
 
@@ -65,8 +64,9 @@ class Course:
         parts = self.anatomy(graph)
         self._first_step = step if self._first_step is None else self._first_step
         self.records, self.steps = self.records + 1, step - self._first_step
-        self.loss.append(_last(Columns.of(table, np.array([parts.loss])).max) if parts.loss >= 0 else np.nan)
-        self.scale.append(_last(Columns.of(table, parts.loss_scales).max))
+        self.loss.append(float(Columns.of(table, np.array([parts.loss])).max[0]) if parts.loss >= 0 else np.nan)
+        scales = Columns.of(table, parts.loss_scales).max
+        self.scale.append(float(scales[-1]) if len(scales) else np.nan)
         rows = Columns.of(table, parts.gradients)
         finite = len(parts.gradients) > 0 and bool((rows.finite == rows.size).all())
         self.norm.append(float(np.sqrt(rows.sum_sq.sum())) if finite else np.nan)
@@ -108,7 +108,3 @@ class Course:
         noise = float(np.median(np.abs(np.diff(self.loss[-RECENT:]))))
         moved = abs(self.last_loss - float(np.median(self.loss[:EDGE])))
         return moved <= max(noise, FLAT * abs(self.last_loss))
-
-
-def _last(values: Floats | Sequence[float]) -> float:
-    return float(values[-1]) if len(values) else np.nan

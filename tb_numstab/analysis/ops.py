@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from types import SimpleNamespace
 
+from tb_numstab.analysis.anatomy import Anatomy
 from tb_numstab.analysis.columns import Columns, Floats, OneRow
 from tb_numstab.analysis.graph import Mask, OpGraph, Slots
 from tb_numstab.analysis.limits import limits
@@ -79,6 +80,11 @@ class Ops:
     def min_exp(self) -> Floats:
         """Exponent of the smallest normal number of the result's format."""
         return self.graph.min_exp[self.slots]
+
+    @property
+    def anatomy(self) -> Anatomy:
+        """The parts of the training step."""
+        return self.memory.course.anatomy(self.graph)
 
     def among(self, mask: Mask) -> Mask:
         """Bool [n]: which of the slots are in ``mask``, bool [N]."""

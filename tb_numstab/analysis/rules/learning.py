@@ -18,6 +18,9 @@ In 50 healthy trainings the median step is 2^-9 to 2^-2, the larger ones while t
 SMALL = 2.0**-20
 """The same, below which no matrix moves. Fine-tuning takes steps of 2^-18."""
 
+WEAK = 2.0**-10
+"""Norm of all gradients over that of all trained matrices, below which standing still may be the gradient's doing."""
+
 SEARCH = 16
 """Records in which a loss scale that starts too large is found: Keras starts at 2^15 and halves."""
 
@@ -45,16 +48,15 @@ def _too_small(o: Ops) -> Mask:
     if not course.stands or not trained.any() or not np.nanmax(_ratio(o)[trained], initial=0) < SMALL:
         return np.zeros(len(o.slots), bool)
     weights = np.sqrt(np.nansum(o.out.sum_sq[trained]))
-    return np.asarray(trained & (course.norm[-1] > 2.0**-10 * weights))
+    return np.asarray(trained & (course.norm[-1] > WEAK * weights))
 
 
 def _spiking(o: Ops) -> Mask:
     """The largest gradient of a step whose norm is out of proportion, the second time it happens."""
-    found, course = np.zeros(len(o.slots), bool), o.memory.course
-    gradients = course.anatomy(o.graph).gradients
-    if course.spiking and course.spikes > 1 and not course.anatomy(o.graph).clipped:
-        found[gradients[np.nanargmax(Columns.of(o.table, gradients).sum_sq)]] = True  # o looks at all slots
-    return found
+    course, gradients = o.memory.course, o.anatomy.gradients
+    if not course.spiking or course.spikes < 2 or o.anatomy.clipped:
+        return np.zeros(len(o.slots), bool)
+    return o.among(o.graph.as_mask([gradients[np.nanargmax(Columns.of(o.table, gradients).sum_sq)]]))
 
 
 def _norm_figures(o: Ops, index: int) -> dict[str, float]:
@@ -64,7 +66,7 @@ def _norm_figures(o: Ops, index: int) -> dict[str, float]:
 
 def _scale_below_one(o: Ops) -> Mask:
     """A loss scale that shrinks gradients."""
-    scale = o.among(o.graph.as_mask(o.memory.course.anatomy(o.graph).loss_scales))
+    scale = o.among(o.graph.as_mask(o.anatomy.loss_scales))
     return np.asarray(scale & (o.out.max < 1))
 
 
@@ -73,7 +75,7 @@ def _scale_falling(o: Ops) -> Mask:
     recent = np.log2(o.memory.course.scale[-SEARCH:])
     falls = np.diff(recent)
     falling = (falls <= 0).all() and np.count_nonzero(falls) >= 5 and recent[0] - recent[-1] >= 10
-    return o.among(o.graph.as_mask(o.memory.course.anatomy(o.graph).loss_scales)) & falling
+    return o.among(o.graph.as_mask(o.anatomy.loss_scales)) & falling
 
 
 def _epsilon_rules(o: Ops) -> Mask:

@@ -14,7 +14,7 @@ from tb_numstab.schema.ops import Role
 def _loss_was_not_scaled(o: Ops) -> Mask:
     """Gradients are divided by a loss scale, and no gradient is taken through a product with it."""
     graph = o.graph
-    scales = graph.as_mask(o.memory.course.anatomy(graph).loss_scales)
+    scales = graph.as_mask(o.anatomy.loss_scales)
     if graph.guards.differentiated[graph.edge_target[scales[graph.edge_source]]].any():
         return np.zeros(len(o.slots), bool)
     return np.asarray(o.y_among(scales) & (o.y.min > 1) & o.among(graph.role(Role.OPTIMIZER)))

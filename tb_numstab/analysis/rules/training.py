@@ -15,7 +15,7 @@ from tb_numstab.schema.ops import Role
 DRIFT = 10
 """Bits that activations may grow or shrink from the first layer to the last. In 50 healthy trainings at most 7."""
 
-FAINT = 2.0**-20
+VANISHING = 2.0**-20
 """Root mean square of the first kernel's gradient over the largest of any kernel, where the first hardly learns.
 In 50 healthy trainings at least 2^-16, that of attention's query kernels."""
 
@@ -44,45 +44,41 @@ def _passed(o: Ops) -> Floats:
 
 def _saturated(o: Ops) -> Mask:
     """Nearly no gradient passes an activation between two layers. At the end of a network that is convergence."""
-    hidden = o.memory.course.anatomy(o.graph).hidden
+    hidden = o.anatomy.hidden
     return np.asarray(o.x_among(hidden) & (_passed(o) < SATURATED))
 
 
 def _drift(o: Ops) -> Floats:
     """Bits that activations grow by, layer by layer."""
-    products, inputs, _ = o.memory.course.anatomy(o.graph).layers
+    products, inputs, _ = o.anatomy.layers
     return np.diff(np.log2(np.append(Columns.of(o.table, inputs[:1]).rms, Columns.of(o.table, products).rms)))
 
 
 def _drifting(o: Ops) -> Mask:
     """The layer that does most to make activations grow, or shrink, through the whole network at the first step."""
-    found = np.zeros(len(o.slots), bool)
-    products = o.memory.course.anatomy(o.graph).layers[0]
+    products = o.anatomy.layers[0]
     if o.memory.course.records > 1 or len(products) < 3:
-        return found
+        return np.zeros(len(o.slots), bool)
     bits = _drift(o)
     total = bits.sum()
     # A layer that starts at 0 on purpose gives no finite total.
-    if np.isfinite(total) and abs(total) >= DRIFT and np.mean(np.sign(bits) == np.sign(total)) >= 0.75:
-        found[products[np.argmax(bits * np.sign(total))]] = True  # o looks at all slots
-    return found
+    drifts = np.isfinite(total) and abs(total) >= DRIFT and np.mean(np.sign(bits) == np.sign(total)) >= 0.75
+    return o.among(o.graph.as_mask([products[np.argmax(bits * np.sign(total))]] if drifts else []))
 
 
 def _drift_figures(o: Ops, index: int) -> dict[str, float]:
     bits = _drift(o)
-    own = bits[o.memory.course.anatomy(o.graph).layers[0] == o.slots[index]]
+    own = bits[o.anatomy.layers[0] == o.slots[index]]
     return {"layers": float(len(bits)), "total": float(bits.sum()), "own": float(own[0])}
 
 
 def _symmetric(o: Ops) -> Mask:
     """Two layers in a row whose kernels start with the same number everywhere: their units never differ."""
-    found, parts = np.zeros(len(o.slots), bool), o.memory.course.anatomy(o.graph)
-    kernels = parts.layers[2]
+    kernels = o.anatomy.layers[2]
     rows = Columns.of(o.table, kernels)
     equal = (rows.min == rows.max) & (rows.size > 1) & (o.memory.course.records == 1)
-    for second in np.flatnonzero(equal[:-1] & equal[1:]) + 1:
-        found[kernels[second - 1]] |= parts.follows(int(second))  # o looks at all slots
-    return found
+    second = [i for i in range(1, len(kernels)) if equal[i - 1] and equal[i] and o.anatomy.follows(i)]
+    return o.among(o.graph.as_mask(kernels[np.array(second, np.int64) - 1]))
 
 
 def _below_epsilon(o: Ops) -> Mask:
@@ -94,17 +90,15 @@ def _below_epsilon(o: Ops) -> Mask:
 
 def _vanishing(o: Ops) -> Mask:
     """The kernel of an early layer gets next to no gradient, beside what a later one gets."""
-    found = np.zeros(len(o.slots), bool)
-    gradients = o.memory.course.anatomy(o.graph).kernel_gradients
+    gradients = o.anatomy.kernel_gradients
     gradients = gradients[gradients >= 0]
-    if len(gradients):
-        sizes = Columns.of(o.table, gradients).rms
-        found[gradients[0]] = 0 < sizes[0] < FAINT * np.nanmax(sizes)  # o looks at all slots
-    return found
+    sizes = Columns.of(o.table, gradients).rms
+    vanishing = (sizes > 0) & (sizes < VANISHING * np.nanmax(sizes, initial=0))
+    return o.among(o.graph.as_mask(gradients[:1][vanishing[:1]]))
 
 
 def _largest_gradient(o: Ops) -> float:
-    gradients = o.memory.course.anatomy(o.graph).kernel_gradients
+    gradients = o.anatomy.kernel_gradients
     return float(np.nanmax(Columns.of(o.table, gradients).rms))
 
 
