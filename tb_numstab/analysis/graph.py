@@ -109,6 +109,14 @@ class OpGraph:
     def _roles(self) -> NDArray[np.int64]:
         return np.array([_ROLE_NUMBER[s.role] for s in self.sites], np.int64)
 
+    def in_format(self, name: str) -> Mask:
+        """Bool [N], true for the slots of this dtype."""
+        return np.asarray(self._dtypes == name)
+
+    @cached_property
+    def _dtypes(self) -> NDArray[np.str_]:
+        return np.array([s.dtype for s in self.sites], np.str_)
+
     @cached_property
     def loop(self) -> NDArray[np.int64]:
         """int64 [N]: the first slot of the loop body a looped slot belongs to, else -1."""

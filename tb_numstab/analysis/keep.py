@@ -45,7 +45,7 @@ def keep_wide(graph: OpGraph, spread: Spread, fmt: FloatFormat, among: Mask) -> 
       among: bool [N], the slots that would change to it.
     """
     slots = np.flatnonzero(among)
-    changing = among & np.array([site.dtype != fmt.name for site in graph.sites], bool)
+    changing = among & ~graph.in_format(fmt.name)
     found = [
         *_overflowing(graph, spread, fmt, slots),
         *_dead_literals(graph, spread, fmt, changing),
@@ -116,6 +116,6 @@ def _long_means(graph: OpGraph, spread: Spread, fmt: FloatFormat, among: Mask) -
     means = means[among[means] & (graph.x[means] >= 0)]
     with np.errstate(invalid="ignore", divide="ignore"):
         length = spread.total("size")[graph.x[means]] / spread.total("size")[means]
-    for slot, count in zip(means[length >= overflow_limit(fmt)], length[length >= overflow_limit(fmt)], strict=True):
-        text = f"{called(graph.sites[slot])} of {count:,.0f} elements: that number overflows {fmt.name}."
-        yield Keep(int(slot), TOO_MANY, text)
+    for i in np.flatnonzero(length >= overflow_limit(fmt)):
+        text = f"{called(graph.sites[means[i]])} of {length[i]:,.0f} elements: that number overflows {fmt.name}."
+        yield Keep(int(means[i]), TOO_MANY, text)

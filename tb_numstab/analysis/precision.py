@@ -171,8 +171,7 @@ def _advice(graph: OpGraph, spread: Spread, fmt: FloatFormat, in_use: bool, lost
         return _narrow_advice(graph, spread, fmt, in_use, lost)
     chosen = _parts(graph, spread)
     if in_use:
-        own = np.array([s.dtype == fmt.name for s in graph.sites], bool)
-        chosen = {name: mask & own for name, mask in chosen.items()}
+        chosen = {name: mask & graph.in_format(fmt.name) for name, mask in chosen.items()}
     outcomes = {name: outcome(graph, spread, np.flatnonzero(mask), fmt) for name, mask in chosen.items()}
     parts = _told(outcomes, lost)
     keep = keep_wide(

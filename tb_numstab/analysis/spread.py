@@ -106,7 +106,8 @@ class Spread:
 
     def nonzero(self, slots: Slots) -> Floats:
         """Non-zero finite elements, float64 [n]."""
-        return np.asarray(self._totals[slots, 0] - self._totals[slots, 1:5].sum(axis=1), np.float64)
+        others = sum(self.total(name)[slots] for name in ("zero", "nan", "pos_inf", "neg_inf"))
+        return np.asarray(self.total("size")[slots] - others, np.float64)
 
     def counts(self, slots: Slots) -> Floats:
         """Non-zero finite elements by the exponent bins of the slot's format, float64 [n, HISTOGRAM_BINS].

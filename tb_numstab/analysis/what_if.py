@@ -47,7 +47,7 @@ def outcome(graph: OpGraph, spread: Spread, slots: Slots, fmt: FloatFormat, shif
       fmt: the format.
       shift: bits by which every element is scaled up first, float64 [n] or one number for all.
     """
-    own = np.array([graph.sites[s].dtype == fmt.name for s in slots], bool)
+    own = graph.in_format(fmt.name)[slots]
     elements = Distribution(graph, spread, slots)
     with np.errstate(over="ignore", invalid="ignore"):
         beyond = spread.largest[slots] * np.exp2(shift) >= overflow_limit(fmt)
@@ -93,7 +93,7 @@ def updates_lost(graph: OpGraph, spread: Spread, formats: Sequence[FloatFormat])
     share_at_least = np.divide(at_least, at_least[:, :1], out=np.zeros_like(at_least), where=at_least[:, :1] > 0)
     out = []
     for fmt in formats:
-        own = np.array([graph.sites[s].dtype == fmt.name for s in totals], bool)
+        own = graph.in_format(fmt.name)[totals]
         gap = fmt.precision + 1
         beside_larger = np.pad(share_at_least[:, gap:], ((0, 0), (0, gap)))
         lost = np.where(own, spread.total("absorbed")[totals], (deltas * beside_larger).sum(axis=1)).sum()
