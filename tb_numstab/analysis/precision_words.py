@@ -29,7 +29,7 @@ def summary(graph: OpGraph, precision: Precision) -> list[str]:
     told = [recommendation(precision)]
     told += [f"{a.fmt.name}: {advice_text(graph, precision, a)}" for a in precision.advice if a.fmt.bits == 16]
     if precision.broken:
-        told.append(f"{counted(precision.broken, 'record')} with NaN or Inf in the result left out.")
+        told.append(f"Left out: {counted(precision.broken, 'measured step')} where NaN or Inf did harm.")
     return told
 
 
@@ -46,7 +46,7 @@ def recommendation(precision: Precision) -> str:
     if precision.broken:
         return f"{name} held until NaN or Inf did harm: look at the findings first."
     if gradients is not None and gradients.subnormal > MOST:
-        return f"{percent(gradients.subnormal)} of the gradient elements lose digits in {name}: scale the loss."
+        return f"{percent(gradients.subnormal)} of the gradient elements lose precision in {name}: scale the loss."
     if precision.weights_in == name:
         return f"{name} has the range; but keep the weights in float32, with the policy mixed_{name}."
     return f"{name} does well here: leave it as it is."
@@ -116,7 +116,7 @@ def _gradient_text(advice: Advice) -> str:
     span = f"2^{scale.low} to 2^{scale.high} will do" if scale.low < scale.high else "the largest that fits"
     return (
         f"Without a loss scale {percent(scale.underflow)} of the gradient elements would become 0, and "
-        f"{percent(gradients.subnormal)} would lose digits; with 2^{scale.exponent} ({span}) {left} would become 0."
+        f"{percent(gradients.subnormal)} would lose precision; with 2^{scale.exponent} ({span}) {left} would become 0."
     )
 
 
@@ -138,7 +138,7 @@ def _in_use_text(advice: Advice, scale: float) -> str:
         told = ["Nothing in the forward pass overflowed."]
     if gradients is not None and gradients.underflow + gradients.subnormal > 0:
         zero, small = percent(gradients.underflow), percent(gradients.subnormal)
-        told.append(f"Of the gradient elements {zero} became 0, {small} lost digits below the normal numbers.")
+        told.append(f"Of the gradient elements {zero} became 0, {small} lost precision below the normal numbers.")
     if not math.isnan(scale) and advice.fmt.name == "float16":
         told.append(f"The loss scale went up to {scale:,.0f}.")
     if weights is not None and weights.lost is not None and weights.lost >= NOTABLE:

@@ -210,7 +210,7 @@ def test_a_run_in_float16_is_judged_by_its_counts() -> None:
     assert code(found) == ""
 
     graph, found = advise(training(dtype=np.float16, gradient=2.0**-16))
-    assert summary(graph, found)[0].endswith("of the gradient elements lose digits in float16: scale the loss.")
+    assert summary(graph, found)[0].endswith("of the gradient elements lose precision in float16: scale the loss.")
 
 
 def test_a_run_in_float16_that_broke_is_not_praised() -> None:
@@ -223,7 +223,7 @@ def test_a_run_in_float16_that_broke_is_not_praised() -> None:
     graph, found = advise(breaking)
     told = summary(graph, found)
     assert told[0] == "float16 held until NaN or Inf did harm: look at the findings first."
-    assert told[-1] == "1 record with NaN or Inf in the result left out."
+    assert told[-1] == "Left out: 1 measured step where NaN or Inf did harm."
 
 
 def test_weights_in_16_bits_are_advised_against() -> None:
