@@ -76,6 +76,11 @@ class StepRecord:
         """One column, float64 [n], by its name in COLUMNS."""
         return self.rows[:, INDEX[name]]
 
+    def row_of(self, slot: int) -> int | None:
+        """Which of the rows is a slot's; None where it was not measured."""
+        at = int(np.searchsorted(self.slots, slot))
+        return at if at < len(self.slots) and self.slots[at] == slot else None
+
     def expand(self, count: int) -> Row:
         """Rows by slot number, float64 [count, WIDTH]; NaN for slots this record did not measure."""
         columns = np.full((WIDTH, count), np.nan)  # column by column, as they are read

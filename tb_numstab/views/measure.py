@@ -18,8 +18,7 @@ def measure_view(record: StepRecord, slot: int, site: OpSite) -> Json | None:
     exponent bins in units of 1/255 with the exponent of the first one and the bins' width, trimmed to
     the bins in use; null where nothing finite and non-zero was seen.
     """
-    at = int(np.searchsorted(record.slots, slot))
-    if at < len(record.slots) and record.slots[at] == slot:
+    if (at := record.row_of(slot)) is not None:
         return _view(record.rows[at], record.histogram[at], site)
     if site.constant:
         return _view(np.array(site.constant), np.zeros(0, np.uint8), site)

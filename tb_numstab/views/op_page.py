@@ -148,8 +148,7 @@ def _histogram_view(subject: Subject, slot: int, step: int) -> Json | None:
     rows: list[NDArray[np.uint8]] = []
     for index in sorted({*spread.tolist(), session.steps.index(step)}):
         record = session.record(session.steps[index])
-        at = int(np.searchsorted(record.slots, slot))
-        if at < len(record.slots) and record.slots[at] == slot:
+        if (at := record.row_of(slot)) is not None:
             steps.append(record.step)
             rows.append(record.histogram[at])
     table = np.array(rows, np.uint8).reshape(len(rows), HISTOGRAM_BINS)

@@ -25,8 +25,7 @@ def outlook_view(subject: Subject, slot: int) -> Json | None:
         return None
     steps, values = [], []
     for record in map(subject.session.record, subject.session.steps[-WINDOW:]):
-        at = int(np.searchsorted(record.slots, slot))
-        if at < len(record.slots) and record.slots[at] == slot:
+        if (at := record.row_of(slot)) is not None:
             steps.append(float(record.step))
             values.append(_magnitude(record.rows[at]))
     known = np.isfinite(values)

@@ -28,7 +28,7 @@ def test_updates_below_an_ulp_are_lost_in_every_format() -> None:
         assert lost > 0.95
 
 
-def test_a_run_in_mixed_float16_is_told_where_it_overflowed() -> None:
+def test_a_run_in_mixed_float16_is_judged_by_what_it_counted() -> None:
     subject = subject_of("fp16_overflow")
     view = precision_view(subject)
     assert view["computes_in"][0]["format"] == "float16"
