@@ -65,7 +65,6 @@ export function MapBody({ cells, metric, zoom }: MapBodyProps) {
       <div class="map">
         <MapLabels map={map} layout={layout} />
         <div
-          class="map-field"
           role="application"
           aria-label="Health map cells"
           // biome-ignore lint/a11y/noNoninteractiveTabindex: the role "application" takes keys of its own.

@@ -10,7 +10,7 @@ export function Neighbours({ page }: { page: OpPage }) {
   const inputs = page.inputs.flatMap(({ op, measure }) => (op ? [{ op, measure }] : []));
   return (
     <section
-      class="card neighbours"
+      class="card"
       aria-labelledby="neighbours-title"
       ref={root}
       onKeyDown={(event) => root.current && walk(root.current, event)}
@@ -36,7 +36,7 @@ interface ColumnProps {
 
 function Column({ title, tensors, total, page }: ColumnProps) {
   return (
-    <div class="flow-column" data-column>
+    <div data-column>
       <h3>{title}</h3>
       {tensors.length === 0 && <p class="muted">no measured tensor</p>}
       <ul>

@@ -44,7 +44,7 @@ function Advice({ advice }: { advice: FormatAdvice }) {
         <summary>
           <Icon shape={SHAPE[verdict]} />
           <b>{format}</b>
-          <span class="advice-verdict">{verdict}</span>
+          <span>{verdict}</span>
           <span class="muted">{prose(text)}</span>
         </summary>
         <PartsTable parts={parts} />
@@ -64,7 +64,7 @@ function Advice({ advice }: { advice: FormatAdvice }) {
 function Kept({ keep }: { keep: FormatAdvice["keep"] }) {
   return (
     <>
-      <p>Keep {plural(keep.total, "op")} in float32:</p>
+      <p>Keep {plural(keep.total, "place")} in float32:</p>
       <ul class="kept">
         {keep.ops.map(({ op, reason, text }) => (
           <li key={op.key}>

@@ -6,8 +6,7 @@ export function SourceLine({ frame }: { frame: Frame }) {
   return (
     <figure class="source">
       <figcaption title={frame.file}>
-        <span class="source-file">{place(frame)}</span> in{" "}
-        <span class="source-function">{frame.function}</span>
+        <span class="source-file">{place(frame)}</span> in {frame.function}
       </figcaption>
       <pre class="source-text">
         <span class="source-number" aria-hidden="true">

@@ -58,9 +58,9 @@ export function Waiting({ what }: { what: string }) {
       <p>{what}…</p>
       {progress && (
         <p>
-          <progress max={progress.total} value={progress.done} aria-label="Records read" />{" "}
-          {count(progress.done)} of {count(progress.total)} records. The first time takes a while; after that,
-          only what is new is read.
+          <progress max={progress.total} value={progress.done} aria-label="Steps read" />{" "}
+          {count(progress.done)} of {count(progress.total)} measured steps. The first time takes a while;
+          after that, only what is new is read.
         </p>
       )}
     </div>

@@ -1,5 +1,7 @@
 /** The answers of the HTTP API (docs/http_api.md), the same in a static report. */
 
+import type { Effect } from "./interactions";
+
 /** A float; JSON has no names for the three that are not finite. */
 export type Num = number | "NaN" | "Infinity" | "-Infinity";
 
@@ -169,37 +171,6 @@ export interface Outlook {
   low: number;
   high: number;
   text: string;
-}
-
-/** The arithmetic in which operands meet. */
-export type InteractionKind = "sum" | "product" | "quotient" | "dot" | "update";
-
-/** What a gap between operands did, or can do, to the result. */
-export type Effect = "absorbed" | "cancelled" | "vanishes" | "overflows" | "none";
-
-export interface Interaction {
-  op: OpRef;
-  operands: [Tensor, Tensor];
-  gap: Num;
-  kind: InteractionKind;
-  effect: Effect;
-  certainty: Certainty;
-  affected: Num;
-  reaches: boolean;
-  text: string;
-}
-
-export interface Interactions {
-  run: string;
-  session: string;
-  step: number;
-  asked_step: number;
-  steps: number[];
-  counts: { kind: InteractionKind; effect: Effect; certainty: Certainty; count: number }[];
-  total: number;
-  first: number;
-  formats: Record<string, FloatFormat>;
-  interactions: Interaction[];
 }
 
 /** shares is base64 of uint8 [steps, bins]. */

@@ -6,9 +6,9 @@ import { RangeBar } from "../components/range_bar";
 import { EmptyState, Failure, Waiting } from "../components/states";
 import { StepChoice } from "../components/step_choice";
 import { useAnswer, useApp } from "../context";
-import type { Effect, Interaction, InteractionKind, Interactions } from "../model/api";
 import { CERTAINTY_NAME } from "../model/finding";
 import { place, plural, power, prose, toNumber } from "../model/format";
+import type { Effect, Interaction, InteractionKind, Interactions } from "../model/interactions";
 import { dataDomain } from "../model/ruler";
 
 /** Rows the server hands out at once. */
@@ -69,7 +69,7 @@ export function InteractionsView() {
       {source.live && <Filters counts={value.counts} />}
       {value.interactions.length > 0 ? <GapTable value={value} /> : <NoGaps value={value} />}
       <Paging
-        what="Interactions"
+        what="Ops"
         first={value.first}
         shown={value.interactions.length}
         total={value.total}

@@ -25,8 +25,8 @@ function Judging({ overview }: { overview: Overview }) {
   const { judged, session } = overview;
   return (
     <p class="remark" role="status">
-      <progress max={session.records} value={judged} aria-label="Records judged" /> Judged so far: the first{" "}
-      {count(judged)} of {count(session.records)} records.
+      <progress max={session.records} value={judged} aria-label="Steps judged" /> Judged so far: the first{" "}
+      {count(judged)} of {count(session.records)} measured steps.
     </p>
   );
 }
@@ -144,7 +144,7 @@ function Problems({ problems }: { problems: string[] }) {
 
 function AllWell() {
   return (
-    <section class="card all-well">
+    <section class="card">
       <h2>Nothing to report</h2>
       <p>
         No harmful NaN or ∞, nothing lost that counts, no headroom running out. See{" "}
@@ -216,7 +216,7 @@ function OtherFindings({ findings }: { findings: Finding[] }) {
                 </span>
                 <span class="finding-when">{stepRange(finding.first_step, finding.last_step)}</span>
               </summary>
-              <p class="finding-summary">{prose(`${finding.summary} ${finding.forecast}`)}</p>
+              <p>{prose(`${finding.summary} ${finding.forecast}`)}</p>
               <FindingBody finding={finding} />
               <p class="tools">
                 <Link class="button" to={opState(finding.op, tellingStep(finding))}>
