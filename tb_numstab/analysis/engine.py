@@ -132,6 +132,8 @@ class Engine:
 
 
 def _healthy_text(records: int, slots: int) -> str:
+    if not records:
+        return "No step has been measured."
     return f"No numerical problem in {counted(records, 'measured step')} of {counted(slots, 'tensor')}."
 
 

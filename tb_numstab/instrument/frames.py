@@ -57,8 +57,11 @@ def user_frames(stack: Iterable[Any]) -> tuple[Frame, ...]:
 
 
 def innermost_user_frame(frame: FrameType | None) -> Frame | None:
-    """The first of the user's own frames from ``frame`` outwards."""
-    while frame is not None:
+    """The first of the user's own frames from ``frame`` outwards.
+
+    None where AutoGraph's version of their code comes before it: its lines are not theirs.
+    """
+    while frame is not None and "__autograph_generated_file" not in frame.f_code.co_filename:
         if is_user(frame.f_code.co_filename):
             return make_frame(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
         frame = frame.f_back

@@ -184,14 +184,14 @@ class Guard:
         before = [m for step, snapshot in passed[:-1] for m in self._measure_step(step, snapshot)]
         step, snapshot = passed[-1]
         measurements = self._measure_step(step, snapshot)
-        if found and not any(m.nonfinite() for m in measurements):
+        if found and not any(m.went_bad() for m in measurements):
             measurements = self._measure_compiled(step, snapshot) or measurements
         if step is self._journal.steps[-1] and self._eager.problem is None:
             eager = self._eager.measurement(kind="replay")
             if eager is not None:
                 measurements.append(dataclasses.replace(eager, step=step.number))
-                found |= eager.nonfinite()
-        if not (found and any(m.nonfinite() for m in measurements)):
+                found |= eager.went_bad()
+        if not (found and any(m.went_bad() for m in measurements)):
             measurements = [m.noting(NOT_REPRODUCED) for m in measurements]
         return before + measurements
 
@@ -200,7 +200,7 @@ class Guard:
         if not any(twin_of(call.function).compiled for call in step.calls):
             return []
         measurements = self._measure_step(step, snapshot, compiled_twin_of)
-        return measurements if any(m.nonfinite() for m in measurements) else []
+        return measurements if any(m.went_bad() for m in measurements) else []
 
     def _measure_step(
         self, step: Step, snapshot: Shadow, twin_for: Callable[[Any], Twin] = twin_of

@@ -60,7 +60,7 @@ class Call:
         self.restore(state)
         replaying = self.host_calls.replaying(tokens_in(concrete)) if self.host_calls else nullcontext()
         with record.stop_recording(), replaying:
-            return _flat(call_concrete(concrete, flat_inputs(concrete, arguments), state | arguments.handles()))
+            return flat_results(call_concrete(concrete, flat_inputs(concrete, arguments), state | arguments.handles()))
 
 
 @dataclass
@@ -162,7 +162,7 @@ def _read_only(handles: Sequence[Any], written: set[int]) -> list[Any]:
     return [h for h in handles if id(h) not in written and _elements(h) <= READ_ONLY_LIMIT]
 
 
-def _flat(result: Any) -> list[Any]:
+def flat_results(result: Any) -> list[Any]:
     """Flat outputs of a call, those that Keras's train function packs into an optional among them."""
     flat: list[Any] = []
     for output in tf.nest.flatten(result):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from tb_numstab.instrument.collector import Rows
 from tb_numstab.instrument.options import OnNonfinite
-from tb_numstab.schema.ops import OpSite
+from tb_numstab.schema.ops import OpSite, Role
 
 SOURCE_OFF = 'source="off": this log holds no source lines, and names files without their folders'
 
@@ -46,9 +48,10 @@ class Measurement:
         """The same, to be logged without source lines."""
         return dataclasses.replace(self.noting(SOURCE_OFF), source_off=True)
 
-    def nonfinite(self) -> bool:
-        """Whether NaN or Inf was measured anywhere."""
-        return bool(self.rows.nonfinite().any())
+    def went_bad(self) -> bool:
+        """Whether NaN or Inf was measured in a result or an updated variable."""
+        bad = np.flatnonzero(self.rows.nonfinite()).tolist()
+        return any(self.sites[i].role is Role.UPDATE or self.sites[i].returned for i in bad)
 
 
 @dataclasses.dataclass(frozen=True)

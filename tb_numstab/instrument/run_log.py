@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from tb_numstab.analysis.engine import Engine
 from tb_numstab.analysis.finding import Finding, Severity
+from tb_numstab.analysis.rules.generic import NOT_REPRODUCED
 from tb_numstab.instrument.cluster import worker
 from tb_numstab.instrument.console import Console, NonFiniteError
 from tb_numstab.instrument.health import StepHealth
@@ -69,13 +70,13 @@ class RunLog:
         Raises:
           NonFiniteError: the first NaN or Inf was found and ``on_nonfinite`` is "raise".
         """
-        known = self._engine.origin
+        known = self._nonfinite()
         try:
             self._judge(measured)
         except Exception as error:  # noqa: BLE001 - monitoring steps aside, whatever went wrong
             step_aside("this step is not logged", error)
             return
-        self._tell(measured.on_nonfinite, new=known is None)
+        self._tell(measured.on_nonfinite, new=not known)
 
     def _judge(self, measured: MeasuredStep) -> None:
         record = self._record(measured.number, measured.measurements)
@@ -92,11 +93,15 @@ class RunLog:
         self.flush(urgent=(was_ok and not self._ok) or (origin is not None and not had_origin))
 
     def _tell(self, on_nonfinite: OnNonfinite, new: bool) -> None:
-        origin = self._engine.origin
-        nonfinite = [f for f in self._findings if origin is not None and f.slot == origin.slot]
+        nonfinite = self._nonfinite()
         if nonfinite and new and on_nonfinite == "raise":
             raise NonFiniteError(nonfinite[0])
         self._console.say(f for f in self._findings if on_nonfinite != "ignore" or f not in nonfinite)
+
+    def _nonfinite(self) -> list[Finding]:
+        """The findings about the first NaN or Inf, its origin known or not."""
+        origin, unknown = self._engine.origin, NOT_REPRODUCED.id
+        return [f for f in self._findings if f.rule == unknown or (origin is not None and f.slot == origin.slot)]
 
     def health(self, step: int) -> StepHealth:
         """The health after a step."""

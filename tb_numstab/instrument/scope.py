@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ import tensorflow as tf
 from tensorflow.python.eager import context as tf_context
 from tensorflow.python.eager.polymorphic_function import polymorphic_function
 
+from tb_numstab.instrument.backward import BackwardPass
 from tb_numstab.instrument.eager import EagerRecorder
 from tb_numstab.instrument.graph_recorder import GraphRecorder
 from tb_numstab.instrument.guard import Guard, Verdict
@@ -20,7 +22,9 @@ from tb_numstab.instrument.journal import Step
 from tb_numstab.instrument.measurement import Measurement
 from tb_numstab.instrument.options import Options
 from tb_numstab.instrument.seams import current_listener
+from tb_numstab.instrument.sentinel import nonfinite
 from tb_numstab.instrument.surveyed import SurveyedCall
+from tb_numstab.schema.names import NOT_REPRODUCED
 
 T = TypeVar("T")
 
@@ -136,6 +140,8 @@ class SurveyScope(StepScope):
         passes = self._eager.backward_passes
         found = [*(call.measurement(passes) for call in self._surveyed), self._eager.measurement()]
         self.measurements += [measured for measured in found if measured is not None]
+        if self.measurements and not any(measured.went_bad() for measured in self.measurements):
+            self._compare(passes)
         if self._guard is not None and self._surveyed:
             self._guard.rely_on(all(c.repeatable for c in self._surveyed) and not self._eager.updates_variables)
         if not self.measurements and not self._called:
@@ -143,6 +149,16 @@ class SurveyScope(StepScope):
                 "a watched callable is not measured: it ran no floating-point op of TensorFlow. "
                 "Training goes on unchanged."
             )
+
+    def _compare(self, passes: Sequence[BackwardPass]) -> None:
+        """Looks at the training's own results: bad ones come from XLA or Grappler, where no measured one is."""
+        if not nonfinite([result for call in self._surveyed for result in call.results], {}):
+            return
+        compiled = [call.compiled_measurement(passes) for call in self._surveyed]
+        if any(measured is not None and measured.went_bad() for measured in compiled):
+            self.measurements = [measured for measured in compiled if measured is not None]
+        else:
+            self.measurements = [measured.noting(NOT_REPRODUCED) for measured in self.measurements]
 
     def _call(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         with self._eager.paused():

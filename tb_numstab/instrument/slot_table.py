@@ -73,7 +73,7 @@ class SlotTable:
             trace = id(measurement.sites)
             if trace in spoilt:
                 continue
-            if _spoils(measurement):
+            if measurement.went_bad():
                 spoilt.add(trace)
                 runs[trace] = measurement.rows
             else:
@@ -84,12 +84,6 @@ class SlotTable:
         order = np.argsort(slots)
         order = order[~np.isnan(table[order, INDEX["size"]])]
         return slots[order], Rows(table[order], histogram[order])
-
-
-def _spoils(measurement: Measurement) -> bool:
-    """Whether a run left a variable or a result non-finite."""
-    bad = np.flatnonzero(measurement.rows.nonfinite())
-    return any(measurement.sites[i].role is Role.UPDATE or measurement.sites[i].returned for i in bad.tolist())
 
 
 def _combined(earlier: Rows, later: Rows) -> Rows:

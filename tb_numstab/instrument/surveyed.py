@@ -13,10 +13,19 @@ from tb_numstab.instrument.backward import BackwardPass, with_backward_pass
 from tb_numstab.instrument.host import step_aside, warn_once
 from tb_numstab.instrument.host_calls import HostCalls
 from tb_numstab.instrument.iterators import Arguments
+from tb_numstab.instrument.journal import flat_results
 from tb_numstab.instrument.measurement import Measurement
 from tb_numstab.instrument.randomness import host_randomness_kept
 from tb_numstab.instrument.shadow import Shadow
-from tb_numstab.instrument.twin import CannotShadow, call_for_training, flat_inputs, tensor_ids, twin_of
+from tb_numstab.instrument.twin import (
+    CannotShadow,
+    Twin,
+    call_for_training,
+    compiled_twin_of,
+    flat_inputs,
+    tensor_ids,
+    twin_of,
+)
 
 T = TypeVar("T")
 
@@ -24,16 +33,19 @@ T = TypeVar("T")
 class SurveyedCall:
     """A call that is measured on a shadow: before the training makes it, or at the end of the step.
 
-    It must wait where Python code in it may not run twice, and where a GradientTape may ask for its
-    backward pass later.
+    It must wait where Python code in it may not run twice, where a GradientTape may ask for its backward
+    pass later, and where XLA may turn out to compute otherwise.
 
     Attributes:
       repeatable: whether the training's call can be made again exactly.
+      results: what the training's call returned, flat.
     """
 
     def __init__(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Traces the twin, and measures at once if it can."""
         self.repeatable = False
+        self.results: list[Any] = []
+        self._compiled = False
         self._function = function
         self._given = Arguments(args, kwargs, {})
         self._host_calls: HostCalls | None = None
@@ -50,8 +62,9 @@ class SurveyedCall:
         trace = twin.trace(given.args, given.kwargs)
         given.captured.update(twin.iterators)
         self.repeatable = not twin.hidden_state
+        self._compiled = twin.compiled
         self._host_calls = HostCalls() if twin.host_code else None
-        if twin.host_code or record.could_possibly_record():
+        if twin.host_code or twin.compiled or record.could_possibly_record():
             self._before = Shadow(flat_inputs(trace.concrete, given))
         else:
             rows = twin.run(trace, lambda: iterators.for_measuring(given))
@@ -60,7 +73,7 @@ class SurveyedCall:
     def make(self) -> Any:
         """Makes the training's call."""
         result = call_for_training(self._function, iterators.for_training(self._given), self._host_calls)
-        self._returned = tensor_ids(result)
+        self.results, self._returned = flat_results(result), tensor_ids(result)
         self._given = iterators.recorded(self._given)
         return result
 
@@ -72,11 +85,15 @@ class SurveyedCall:
         """
         if self._measure is not None:
             return self._measure(self._returned)
-        return None if self._before is None else self._attempt(lambda: self._measure_late(passes))
+        return None if self._before is None else self._attempt(lambda: self._measure_late(passes, twin_of))
 
-    def _measure_late(self, passes: Sequence[BackwardPass]) -> Measurement:
+    def compiled_measurement(self, passes: Sequence[BackwardPass]) -> Measurement | None:
+        """The measurement of the call as XLA computes it; None where XLA does not compile it."""
+        return self._attempt(lambda: self._measure_late(passes, compiled_twin_of)) if self._compiled else None
+
+    def _measure_late(self, passes: Sequence[BackwardPass], twin_for: Callable[[Any], Twin]) -> Measurement:
         function, given, returned = with_backward_pass(self._function, self._given, self._returned, passes)
-        twin, first = twin_of(function), iterators.opened(given)
+        twin, first = twin_for(function), iterators.opened(given)
         trace = twin.trace(first.args, first.kwargs)
         state = self._before.variables() if self._before is not None else {}
         rows = twin.run(trace, lambda: iterators.opened(given), state, self._host_calls)

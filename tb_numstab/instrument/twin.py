@@ -114,11 +114,13 @@ class Twin:
         )
 
     def _traced(self, function: Any) -> Callable[..., Any]:
+        reference = weakref.ref(function)  # the twin lives no longer than the function
+
         @functools.wraps(function._python_function)
         def twin(*args: Any, **kwargs: Any) -> Any:
             recorder = self._recorder(lambda: self._collector)
             self._recorders[id(tf.compat.v1.get_default_graph())] = recorder
-            return recorder.trace(function, args, kwargs)
+            return recorder.trace(reference(), args, kwargs)
 
         return twin
 

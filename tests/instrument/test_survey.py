@@ -157,6 +157,23 @@ def test_keras_layers_are_named_with_the_line_that_made_them(tmp_path: Path) -> 
     assert {u.source.line for u in updates if u.trainable and u.source} == {line_of("compile")}
 
 
+def test_what_a_keras_optimizer_does_in_a_branch_has_the_line_that_made_the_optimizer(tmp_path: Path) -> None:
+    weights = tf.Variable(tf.ones([2]))
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1))  # scaled
+    optimizer.build([weights])
+
+    @tf.function
+    def step() -> None:
+        with tf.GradientTape() as tape:
+            loss = optimizer.scale_loss(tf.reduce_sum(weights * weights))
+        optimizer.apply_gradients([(tape.gradient(loss, weights), weights)])
+
+    logged = Logged(tmp_path, tb_numstab.watch(every=1)(step))
+    in_a_branch = [s for s in logged.table if s.role is Role.OPTIMIZER and s.graph]
+    assert in_a_branch
+    assert {s.source.line for s in in_a_branch if s.source} == {line_of("scaled")}
+
+
 def test_eager_ops_keep_their_slots_over_steps(tmp_path: Path) -> None:
     weights = tf.Variable([1.0, 2.0])
 

@@ -59,14 +59,15 @@ NOT_REPRODUCED = Rule(
     title="A step went NaN or Inf, and its origin is unknown",
     families=(),
     when=lambda o: np.zeros(len(o.slots), bool),
-    precondition="a result or a variable was NaN or Inf after a step that was not measured, and the step stayed finite "
-    "when it was run again to be measured",
-    explain="A result or a variable was not finite after this step. Run again to be measured, the step stayed finite: "
-    "it draws random numbers from a hidden state, or TensorFlow compiles or reorders it otherwise.",
+    precondition="a result or a variable was NaN or Inf after a step, and the run of the step that was measured stayed "
+    "finite",
+    explain="A result or a variable was not finite after this step. The run of it that was measured stayed finite: the "
+    "step draws random numbers from a hidden state, or TensorFlow computes it in another order.",
     fix=Fix(
-        "Measure every step until it happens again, or draw random numbers that a second run draws too.",
+        "Draw random numbers that a second run draws too. Where nothing is random, look for products of very large and "
+        "very small factors, which are finite in one order only.",
         "tf.random.normal(shape)",
-        "tf.random.stateless_normal(shape, seed=(0, step))  # or watch(every=1)",
+        "tf.random.stateless_normal(shape, seed=(0, step))",
     ),
     source="IEEE 754-2019 6.2",
 )
