@@ -15,19 +15,12 @@ from hypothesis.extra import numpy as npst
 from tb_numstab.schema import numstab_pb2 as pb
 from tb_numstab.schema.columns import COLUMNS, INDEX, WIDTH, Combine, Row, combine, empty_rows
 from tb_numstab.schema.formats import FORMATS, HISTOGRAM_BINS
+from tb_numstab.schema.messages import NewerSchemaError
 from tb_numstab.schema.names import Tag, new_session, ops_tag, parse_tag, steps_tag
+from tb_numstab.schema.op_table import OpTableChunk, decode_ops, encode_ops
 from tb_numstab.schema.ops import Frame, OpSite, Role
-from tb_numstab.schema.record import (
-    NewerSchemaError,
-    OpTableChunk,
-    RecordError,
-    StepRecord,
-    decode_ops,
-    decode_record,
-    encode_ops,
-    encode_record,
-)
-from tb_numstab.schema.table import MAX_SLOTS
+from tb_numstab.schema.record import StepRecord, decode_record, encode_record
+from tb_numstab.schema.table import MAX_SLOTS, RecordError
 
 # ---- strategies -------------------------------------------------------------------------------
 

@@ -16,8 +16,9 @@ from tensorboard.data.provider import DataProvider
 
 from tb_numstab.schema import numstab_pb2 as pb
 from tb_numstab.schema.names import ops_tag, steps_tag
+from tb_numstab.schema.op_table import OpTableChunk, encode_ops
 from tb_numstab.schema.ops import OpSite
-from tb_numstab.schema.record import OpTableChunk, StepRecord, encode_ops, encode_record
+from tb_numstab.schema.record import StepRecord, encode_record
 from tb_numstab.store.assemble import MAX_GAP, UNDESCRIBED
 from tb_numstab.store.event_files import read_runs
 from tb_numstab.store.provider import ProviderReader

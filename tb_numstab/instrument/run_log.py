@@ -23,8 +23,9 @@ from tb_numstab.instrument.options import OnNonfinite
 from tb_numstab.instrument.slot_table import SlotTable
 from tb_numstab.instrument.writers import Sink
 from tb_numstab.schema.names import PART_BYTES, new_session, ops_tag, steps_tag
+from tb_numstab.schema.op_table import OpTableChunk, encode_ops
 from tb_numstab.schema.ops import OpSite
-from tb_numstab.schema.record import OpTableChunk, StepRecord, encode_ops, encode_record
+from tb_numstab.schema.record import StepRecord, encode_record
 
 FLUSH_SECONDS = 10.0
 """Longest time a record waits in the writer's buffer; a first bad event never waits."""

@@ -13,8 +13,10 @@ from dataclasses import dataclass, replace
 
 from tb_numstab.schema.columns import COLUMNS, WIDTH
 from tb_numstab.schema.names import parse_tag
+from tb_numstab.schema.op_table import OpTableChunk, decode_ops
 from tb_numstab.schema.ops import OpSite
-from tb_numstab.schema.record import OpTableChunk, RecordError, RecordHeader, decode_header, decode_ops
+from tb_numstab.schema.record import RecordHeader, decode_header
+from tb_numstab.schema.table import RecordError
 from tb_numstab.store.run_data import RunData, Session
 
 MAX_GAP = 1 << 16

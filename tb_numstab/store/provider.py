@@ -12,7 +12,8 @@ from tensorboard.context import RequestContext
 from tensorboard.data.provider import DataProvider, RunTagFilter, TensorDatum, TensorTimeSeries
 
 from tb_numstab.schema.names import PLUGIN_NAME, Tag, parse_tag
-from tb_numstab.schema.record import RecordError, decode_header
+from tb_numstab.schema.record import decode_header
+from tb_numstab.schema.table import RecordError
 from tb_numstab.store.assemble import RunBuilder, Stored
 from tb_numstab.store.run_data import RunData, RunSummary, SessionSummary
 

@@ -12,8 +12,9 @@ import numpy as np
 
 from tb_numstab.schema import numstab_pb2 as pb
 from tb_numstab.schema.names import SCHEMA_VERSION, ops_tag, steps_tag
+from tb_numstab.schema.op_table import OpTableChunk, encode_ops
 from tb_numstab.schema.ops import Frame, OpSite
-from tb_numstab.schema.record import OpTableChunk, encode_ops, encode_record
+from tb_numstab.schema.record import encode_record
 from tb_numstab.schema.table import BYTES_PER_SLOT, MAX_SLOTS
 from tests.support.runs import SyntheticRun
 from tests.support.synthetic import SESSION, START, Recorder

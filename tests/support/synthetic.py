@@ -22,8 +22,9 @@ from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 from tb_numstab.schema.columns import INDEX, empty_rows
 from tb_numstab.schema.formats import HISTOGRAM_BINS
 from tb_numstab.schema.names import PLUGIN_NAME, ops_tag, steps_tag
+from tb_numstab.schema.op_table import OpTableChunk, encode_ops
 from tb_numstab.schema.ops import Frame, OpSite
-from tb_numstab.schema.record import OpTableChunk, StepRecord, encode_ops, encode_record
+from tb_numstab.schema.record import StepRecord, encode_record
 
 SESSION = "20250102T030405-0badcafe"
 START = 1735787045.0
