@@ -29,9 +29,6 @@ from urllib.parse import urlencode
 from tests.plugin.tensorboard_process import TensorBoardProcess
 
 ROUTE_MS, FIRST_VIEW_S, CHECK_S, MEMORY_RATIO = 300, 2.0, 30.0, 1.5
-LIMIT_BYTES = 256 << 20
-"""TensorBoard's data server answers with no more."""
-
 LOADERS = {"data server": "--load_fast=true", "Python": "--load_fast=false"}
 SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)
 ASKED = 20
@@ -127,7 +124,7 @@ def measure_routes(address: str, runs: Sequence[str]) -> Iterator[str]:
     """Asks each route for what people look at: any op, any step, any part of the map."""
     random = Random(0)
     largest = 0
-    for route in ("runs", "verdict", "overview", "op", "ops", "map", "interactions", "layers", "compare"):
+    for route in ("runs", "verdict", "overview", "op", "ops", "map", "interactions", "layers", "precision", "compare"):
         if route == "compare" and len(runs) < 2:
             continue
         answers = [ask(address, route, **query(route, address, runs, random)) for _ in range(ASKED)]

@@ -214,7 +214,7 @@ def _loss_scale(graph: OpGraph, spread: Spread, gradients: Slots, fmt: FloatForm
     """
     overflows = outcome(graph, spread, gradients, fmt).overflows
     fitting = gradients[~overflows & ~graph.scalar[gradients] & (spread.largest[gradients] > 0)]
-    elements = Distribution(graph, spread, fitting)
+    elements = Distribution(spread, fitting)
     total = elements.total.sum()
     if not total:
         return None

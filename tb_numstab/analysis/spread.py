@@ -41,6 +41,7 @@ class Spread:
       broken: how many were left out, for a NaN or Inf in them that does harm.
       largest: float64 [N], the largest finite magnitude.
       max_exp, min_exp: float64 [N], exponents of the largest and the smallest non-zero magnitude.
+      bins: float64 [N, 2], exponent of the first histogram bin, and binades per bin.
 
     Extremes are NaN where a slot was never measured. Literals have theirs from the op table. May be read
     while records are fed.
@@ -49,6 +50,7 @@ class Spread:
     def __init__(self) -> None:
         self.records = self.broken = 0
         self.largest = self.max_exp = self.min_exp = np.empty(0)
+        self.bins = np.empty((0, 2))
         self._totals = np.empty((0, len(_TOTALS)))
         self._units = np.empty((0, HISTOGRAM_BINS))  # 1/255 of the elements of one record each
         self._measured = np.empty(0)  # records
@@ -88,6 +90,8 @@ class Spread:
         if missing <= 0:
             return
         self.largest, self.max_exp, self.min_exp = (grown(v, size) for v in (self.largest, self.max_exp, self.min_exp))
+        bins = [_BINS.get(site.dtype, _BINS["float32"]) for site in graph.sites[-missing:]]
+        self.bins = np.concatenate([self.bins, bins])
         self._measured = np.pad(self._measured, (0, missing))
         self._totals = np.pad(self._totals, ((0, missing), (0, 0)))
         self._units = np.pad(self._units, ((0, missing), (0, 0)))
@@ -138,9 +142,8 @@ class Distribution:
       total: float64 [n], the non-zero elements.
     """
 
-    def __init__(self, graph: OpGraph, spread: Spread, slots: Slots) -> None:
-        bins = [_BINS.get(graph.sites[slot].dtype, _BINS["float32"]) for slot in slots]
-        self._start, self._width = np.array(bins, np.float64).reshape(-1, 2).T
+    def __init__(self, spread: Spread, slots: Slots) -> None:
+        self._start, self._width = spread.bins[slots, 0], spread.bins[slots, 1]
         self._below = np.pad(np.cumsum(spread.counts(slots), axis=1), ((0, 0), (1, 0)))
         with np.errstate(divide="ignore", invalid="ignore"):
             twice_rms = np.log2(spread.total("sum_sq")[slots] / spread.nonzero(slots)) / 2 + 1

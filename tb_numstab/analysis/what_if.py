@@ -48,7 +48,7 @@ def outcome(graph: OpGraph, spread: Spread, slots: Slots, fmt: FloatFormat, shif
       shift: bits by which every element is scaled up first, float64 [n] or one number for all.
     """
     own = graph.in_format(fmt.name)[slots]
-    elements = Distribution(graph, spread, slots)
+    elements = Distribution(spread, slots)
     with np.errstate(over="ignore", invalid="ignore"):
         beyond = spread.largest[slots] * np.exp2(shift) >= overflow_limit(fmt)
     overflows = np.where(own, spread.total("overflow")[slots] > 0, beyond)
@@ -87,8 +87,8 @@ def updates_lost(graph: OpGraph, spread: Spread, formats: Sequence[FloatFormat])
     u = graph.updates
     trained = graph.trainable[u.slots]
     totals, changes = u.total[trained], u.change[trained]
-    elements = Distribution(graph, spread, totals).by_exponent()
-    deltas = Distribution(graph, spread, changes).by_exponent()
+    elements = Distribution(spread, totals).by_exponent()
+    deltas = Distribution(spread, changes).by_exponent()
     at_least = np.cumsum(elements[:, ::-1], axis=1)[:, ::-1]  # elements of each exponent or a larger one
     share_at_least = np.divide(at_least, at_least[:, :1], out=np.zeros_like(at_least), where=at_least[:, :1] > 0)
     out = []

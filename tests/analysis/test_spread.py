@@ -13,14 +13,14 @@ from tests.support.numpy_trace import Array, Trace, exponents
 LINES = {line: "" for line in range(1, 12)}
 
 
-def spread_of(*arrays: Array) -> tuple[OpGraph, Spread]:
+def spread_of(*arrays: Array) -> Spread:
     """Each array is what the one input of the step held in one record."""
     trace, spread = Trace(LINES), Spread()
     for array in arrays:
         data(trace, array, array.dtype)
-        record, graph = trace.record(), OpGraph(trace.sites)
-        spread.feed(graph, record)
-    return graph, spread
+        record = trace.record()
+        spread.feed(OpGraph(trace.sites), record)
+    return spread
 
 
 @pytest.mark.parametrize(
@@ -30,8 +30,8 @@ def spread_of(*arrays: Array) -> tuple[OpGraph, Spread]:
 @pytest.mark.parametrize("scale", [1.0, 1e-3])
 def test_elements_below_a_magnitude_are_estimated(dtype: type, error: float, scale: float) -> None:
     values: Array = (scale * np.random.default_rng(0).normal(size=4000)).astype(dtype)
-    graph, spread = spread_of(values)
-    found = Distribution(graph, spread, np.array([0]))
+    spread = spread_of(values)
+    found = Distribution(spread, np.array([0]))
     for exponent in range(-24, 4):
         exact = np.count_nonzero(np.abs(values.astype(np.float64)) < 2.0**exponent)
         assert found.below(exponent)[0] == pytest.approx(exact, abs=error * 4000)
@@ -40,14 +40,14 @@ def test_elements_below_a_magnitude_are_estimated(dtype: type, error: float, sca
 def test_a_few_stray_elements_stay_few() -> None:
     values = np.ones(4096, np.float32)
     values[:6] = 2.0 ** -np.arange(30.0, 90.0, 10.0)  # each alone in its bin, which is stored as 1/255
-    graph, spread = spread_of(values)
-    assert Distribution(graph, spread, np.array([0])).below(-20) < 0.01 * 4096
+    spread = spread_of(values)
+    assert Distribution(spread, np.array([0])).below(-20) < 0.01 * 4096
 
 
 def test_nothing_lies_beyond_the_extremes() -> None:
     values = np.array([3.0, 5.0, 0.0, -200.0], np.float32)
-    graph, spread = spread_of(values)
-    found = Distribution(graph, spread, np.array([0]))
+    spread = spread_of(values)
+    found = Distribution(spread, np.array([0]))
     assert found.total == pytest.approx(3)
     assert found.below(1) == 0
     assert found.below(8) == pytest.approx(3)
@@ -56,8 +56,8 @@ def test_nothing_lies_beyond_the_extremes() -> None:
 
 def test_elements_by_exponent_add_up() -> None:
     values = np.exp(np.random.default_rng(1).normal(0, 5, 3000)).astype(np.float32)
-    graph, spread = spread_of(values)
-    (by_exponent,) = Distribution(graph, spread, np.array([0])).by_exponent()
+    spread = spread_of(values)
+    (by_exponent,) = Distribution(spread, np.array([0])).by_exponent()
     assert by_exponent.sum() == pytest.approx(3000)
     assert (by_exponent >= 0).all()
     mean = (by_exponent * AXIS).sum() / 3000
@@ -65,8 +65,8 @@ def test_elements_by_exponent_add_up() -> None:
 
 
 def test_records_add_up() -> None:
-    graph, spread = spread_of(*[np.full(30, 1.0, np.float32)] * 300, *[np.full(30, 2.0**20, np.float32)] * 100)
-    assert Distribution(graph, spread, np.array([0])).below(10) == pytest.approx(300 * 30)
+    spread = spread_of(*[np.full(30, 1.0, np.float32)] * 300, *[np.full(30, 2.0**20, np.float32)] * 100)
+    assert Distribution(spread, np.array([0])).below(10) == pytest.approx(300 * 30)
     assert (spread.min_exp[0], spread.max_exp[0], spread.records) == (0, 20, 400)
 
 
