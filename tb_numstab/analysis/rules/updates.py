@@ -91,16 +91,14 @@ def _average_never_moved(o: Ops) -> Mask:
 
 def _vanished_factor(o: Ops) -> Mask:
     """The op that makes every update of every trained variable 0, out of operands that are not."""
-    found, u, trainable = np.zeros(len(o.slots), bool), o.graph.updates, o.graph.trainable
+    u, trainable = o.graph.updates, o.graph.trainable
     trained = u.slots[trainable[u.slots]]
     change = Columns.of(o.table, u.change[trainable[u.slots]])
     if not len(trained) or not (change.zero == change.size).all() or not np.isnan(o.memory.moved_exp[trained]).all():
-        return found
+        return np.zeros(len(o.slots), bool)
     blamed = {_vanishes_at(o, int(s)) for s in u.change[trainable[u.slots]]}
-    if -1 not in blamed and not any(lost_steps(o, s) for s in blamed):
-        # o looks at all slots, so that a slot is its own index
-        found[list(blamed)] = True
-    return found
+    known = -1 not in blamed and not any(lost_steps(o, s) for s in blamed)
+    return o.among(o.graph.as_mask(blamed if known else ()))
 
 
 def _vanishes_at(o: Ops, slot: int) -> int:
@@ -231,7 +229,8 @@ RULES = (
         title="Updates are much larger than the variable",
         families=("update",),
         when=lambda o: (_gap(o) <= -3) & o.among(o.graph.trainable & o.graph.matrix),
-        precondition="the largest change of a trained matrix is at least 8 times its largest element",
+        precondition="in two records on end the largest change of a trained matrix is at least 8 times its largest "
+        "element before",
         explain="{op} changes {site.variable} by up to {y.top} in one step; its largest element is now "
         "{out.magnitude:.3g}.",
         fix=Fix(
@@ -243,6 +242,7 @@ RULES = (
         stage=Stage.STANDING,
         severity=Severity.WARNING,
         certainty=Certainty.POSSIBLE,
+        patience=2,
         once=True,
     ),
 )
