@@ -143,7 +143,8 @@ class Distribution:
     """
 
     def __init__(self, spread: Spread, slots: Slots) -> None:
-        self._start, self._width = spread.bins[slots, 0], spread.bins[slots, 1]
+        self._start: Floats = spread.bins[slots, 0]
+        self._width: Floats = spread.bins[slots, 1]
         self._below = np.pad(np.cumsum(spread.counts(slots), axis=1), ((0, 0), (1, 0)))
         with np.errstate(divide="ignore", invalid="ignore"):
             twice_rms = np.log2(spread.total("sum_sq")[slots] / spread.nonzero(slots)) / 2 + 1
