@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useLayoutEffect, useMemo, useState } from "preact/hooks";
 import { useApp } from "../context";
 import type { HealthMap } from "../model/api";
 import {
@@ -38,8 +38,8 @@ export function MapBody({ cells, metric, zoom }: MapBodyProps) {
   const [cursor, setCursor] = useState<Cursor | null>(null);
   const layout = useMemo(() => layoutOf(map.rows), [map]);
   const actions = useActions(map, zoom);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: another map has other cells.
-  useEffect(() => setCursor(null), [map]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another map has other cells; a key pressed as soon as it is drawn must not be forgotten.
+  useLayoutEffect(() => setCursor(null), [map]);
 
   const onKey = (event: KeyboardEvent) => {
     const at = cursor ?? { row: 0, column: 0 };
