@@ -181,8 +181,12 @@ class Guard:
             return bool(nonfinite([] if self._shared else outputs, trained) - known)
 
         passed, found = self._journal.first(bad)
-        before = [m for step, snapshot in passed[:-1] for m in self._measure_step(step, snapshot)]
         step, snapshot = passed[-1]
+        if step.measured:  # its loss was news, and now its variables are
+            return []
+        before = [
+            m for earlier, state in passed[:-1] if not earlier.measured for m in self._measure_step(earlier, state)
+        ]
         measurements = self._measure_step(step, snapshot)
         if found and not any(m.went_bad() for m in measurements):
             measurements = self._measure_compiled(step, snapshot) or measurements
@@ -205,7 +209,7 @@ class Guard:
     def _measure_step(
         self, step: Step, snapshot: Shadow, twin_for: Callable[[Any], Twin] = twin_of
     ) -> list[Measurement]:
-        measurements, state = [], snapshot.variables()
+        measurements, state, step.measured = [], snapshot.variables(), True
         for call in step.calls:
             if call.snapshot is not None:
                 state = call.snapshot.variables()

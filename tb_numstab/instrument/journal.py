@@ -69,6 +69,7 @@ class Step:
 
     calls: list[Call] = field(default_factory=list)
     number: int | None = None
+    measured: bool = False  # whether a replay has measured it
     backward_passes: list[BackwardPass] = field(default_factory=list)
 
 

@@ -17,6 +17,7 @@ from tensorflow.python.framework import op_callbacks, ops, tensor_util
 
 from tb_numstab.instrument import stack
 from tb_numstab.instrument.counters import measure
+from tb_numstab.instrument.op_types import FROM_ITERATOR
 from tb_numstab.instrument.seams import Listener, listening
 from tb_numstab.schema.ops import OpSite, Role
 
@@ -117,7 +118,9 @@ class Recorder(Listener):
             self._owners.setdefault(id(owner), owner)
         links = tuple(self.slot_of(i) for i in inputs)
         site = OpSite(op_type, name, inputs=links, frames=where.frames, layer=where.layer)
-        if where.backprop:
+        if op_type in FROM_ITERATOR:  # the user's data, as an argument is
+            site = dataclasses.replace(site, role=Role.INPUT, inputs=())
+        elif where.backprop:
             forward = self.forward_slot()
             site = dataclasses.replace(site, role=Role.GRADIENT, gradient_of=forward)
             if forward >= 0:

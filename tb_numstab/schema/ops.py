@@ -9,7 +9,7 @@ from enum import Enum
 class Role(Enum):
     """What an op does in a training step."""
 
-    INPUT = "input"  # an argument of the watched function: the user's own data
+    INPUT = "input"  # an argument of the watched function, or what it takes from a dataset: the user's own data
     CONSTANT = "constant"  # a literal; its row is static
     VARIABLE = "variable"  # a variable as the step found it
     FORWARD = "forward"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -69,3 +71,38 @@ def test_a_bad_step_of_a_function_that_returns_nothing_is_found_later(tmp_path: 
             health = tb_numstab.log_step(i)
     assert health.origin is not None and health.origin.step == BAD
     assert health.findings[0].site.op_type == "SqrtGrad"
+
+
+def test_a_step_whose_loss_and_then_variables_are_news_is_written_once(tmp_path: Path) -> None:
+    w = tf.Variable(tf.ones([WIDTH]))
+
+    @tb_numstab.watch(every=EVERY)
+    @tf.function
+    def step(x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.math.log(tf.reduce_sum(tf.square(x * w), 1)))
+        w.assign_sub(0.01 * tape.gradient(loss, w))
+        return loss
+
+    with tf.summary.create_file_writer(str(tmp_path)).as_default():
+        for i in range(BAD + 3):
+            step(tf.constant(batch(i)))
+            health = tb_numstab.log_step(i)
+    run = tb_numstab.load_run(str(tmp_path))
+    assert [run.record(int(s)).records_before for s in run.steps] == list(range(len(run.steps)))
+    assert health.findings[0].count == sum(run.steps >= BAD)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_nan_or_inf_from_a_dataset_is_said_to_be_in_the_data(bad: float, tmp_path: Path) -> None:
+    x = np.ones((64, WIDTH), np.float32)
+    y = np.ones((64, 1), np.float32)
+    y[20] = bad
+    model = keras.Sequential([keras.Input((WIDTH,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    health = tb_numstab.NumericalHealth(str(tmp_path), every=EVERY)
+    model.fit(x, y, batch_size=4, shuffle=False, verbose=0, callbacks=[health])
+    assert health.health is not None
+    (finding,) = health.health.findings
+    assert (finding.rule, finding.first_step) == ("nonfinite-input", 5)
+    assert finding.site.op_type == "IteratorGetNext"

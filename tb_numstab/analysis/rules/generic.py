@@ -15,7 +15,8 @@ NONFINITE_INPUT = Rule(
     title="The data holds NaN or Inf",
     families=(),
     when=lambda o: o.out.nan + o.out.inf > 0,
-    precondition="an argument of the watched function holds NaN or Inf, and it reaches a result",
+    precondition="an argument of the watched function, or what it takes from a dataset, holds NaN or Inf, and it "
+    "reaches a result",
     explain="The input holds NaN in {out.nan:,.0f} and Inf in {out.inf:,.0f} of {out.size:,.0f} elements.",
     fix=Fix(
         "Clean the data, or drop such examples.",
