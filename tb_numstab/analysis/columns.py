@@ -89,10 +89,12 @@ class Columns:
 
 
 class Power(float):
-    """An exponent that prints as the power of two it stands for."""
+    """An exponent that prints as the power of two it stands for; -inf, of values that are all 0, as 0."""
 
     def __format__(self, spec: str) -> str:
-        return "an unmeasured size" if math.isnan(self) else f"2^{float(self):.0f}"
+        if math.isnan(self):
+            return "an unmeasured size"
+        return f"2^{float(self):.0f}" if math.isfinite(self) else "0"
 
 
 class OneRow:

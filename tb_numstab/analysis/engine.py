@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tb_numstab.analysis.columns import Floats
-from tb_numstab.analysis.finding import Finding, Severity, Status, Verdict
+from tb_numstab.analysis.finding import Certainty, Finding, Severity, Status, Verdict
 from tb_numstab.analysis.graph import OpGraph
 from tb_numstab.analysis.headroom import Headroom, grown
 from tb_numstab.analysis.interactions import Interaction, interactions
@@ -72,7 +72,7 @@ class Engine:
             return
         if NOT_REPRODUCED in record.notes:
             again = self._unknown and replace(self._unknown, last_step=record.step, count=self._unknown.count + 1)
-            self._unknown = again or unknown_origin_finding(graph, record.step)
+            self._unknown = again or unknown_origin_finding(graph, table, record.step)
         self._standing.feed(graph, table, record.step)
         self._clean = record.step, table
 
@@ -106,9 +106,9 @@ class Engine:
             return known or unknown
         if self.origin is None or self.origin.source is not Source.VARIABLE:
             return known
-        return replace(
-            unknown, slot=known.slot, site=known.site, why=known.why, last_step=known.last_step, count=1 + known.count
-        )
+        if unknown.certainty is Certainty.EVENT:  # it names no cause
+            unknown = replace(unknown, slot=known.slot, site=known.site, why=known.why)
+        return replace(unknown, last_step=known.last_step, count=1 + known.count)
 
     def findings(self) -> list[Finding]:
         """Every finding, the most harmful first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from tb_numstab.analysis.narrate import called, chain_hops, place
 from tb_numstab.analysis.ops import Ops
 from tb_numstab.analysis.origin import Origin, Source
 from tb_numstab.analysis.rules import ORIGIN
+from tb_numstab.analysis.rules.arithmetic import ORDER_DECIDES
 from tb_numstab.analysis.rules.generic import (
     NONFINITE_INPUT,
     NONFINITE_RECEIVED,
@@ -95,18 +97,30 @@ def recorded_origin_finding(graph: OpGraph, origin: Origin, seen: int) -> Findin
     return _finding(graph, origin, rule.id, rule.title, text, rule.fix, why, {})
 
 
-def unknown_origin_finding(graph: OpGraph, step: int) -> Finding | None:
+def unknown_origin_finding(graph: OpGraph, table: Row, step: int) -> Finding | None:
     """The finding about a step that ended with NaN or Inf, but not when it was run again to be measured.
 
-    It is about the first result, such as the loss; None when the op table holds no result and no update.
+    It is about a product that is finite in one order only, the possible cause; else about the first result,
+    such as the loss. None when the op table holds no result and no update.
     """
+    rule = NOT_REPRODUCED
+    products = Ops.of(graph, table, graph.members(*ORDER_DECIDES.families))
+    for index in np.flatnonzero(ORDER_DECIDES.when(products))[:1].tolist():
+        text, numbers = products.explain(ORDER_DECIDES.explain, index)
+        title = "TensorFlow's graph optimizer may have multiplied in another order"
+        finding = _finding(
+            graph, _at(step, int(products.slots[index])), rule.id, title, text, ORDER_DECIDES.fix, (), numbers
+        )
+        return replace(finding, certainty=Certainty.POSSIBLE)
     results = np.flatnonzero(graph.returned), np.flatnonzero(graph.role(Role.UPDATE))
     slot = next((int(slots[0]) for slots in results if len(slots)), None)
     if slot is None:
         return None
-    origin = Origin(step, slot, Source.OP, (slot,), (slot,))
-    rule = NOT_REPRODUCED
-    return _finding(graph, origin, rule.id, rule.title, rule.explain, rule.fix, (), {})
+    return _finding(graph, _at(step, slot), rule.id, rule.title, rule.explain, rule.fix, (), {})
+
+
+def _at(step: int, slot: int) -> Origin:
+    return Origin(step, slot, Source.OP, (slot,), (slot,))
 
 
 def _finding(

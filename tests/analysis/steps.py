@@ -96,6 +96,20 @@ def average(dtype: Any, rate: float) -> Step:
     return step
 
 
+def counter(dtype: Any) -> Step:
+    """Count = count + 1."""
+    state: dict[str, Array] = {}
+
+    def step(trace: Trace, i: int) -> None:
+        old = variable(trace, 255.0 if i == 0 else state["count"], dtype, name="count", trainable=False)
+        one = literal(trace, 1.0, dtype)
+        total = op(trace, "AddV2", (old.array + one.array).astype(dtype), old, one)
+        state["count"] = total.array
+        op(trace, "AssignVariableOp", total.array, old, total, role=Role.UPDATE, variable="count", trainable=False)
+
+    return step
+
+
 def soft_update(dtype: Any, tau: float, rate_is_literal: bool = True) -> Step:
     """Average = (1 - tau) * average + tau * w, all of it in ``dtype``; tau a literal or an argument."""
 

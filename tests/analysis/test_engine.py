@@ -156,6 +156,26 @@ def test_the_variable_it_left_nan_is_named() -> None:
     assert finding.site.variable == "w"
 
 
+@pytest.mark.parametrize(("factor", "op_type", "certainty"), [(1e25, "Mul", "possible"), (1e10, "", "event")])
+def test_a_product_that_is_finite_in_one_order_only_is_its_possible_cause(
+    factor: float, op_type: str, certainty: str
+) -> None:
+    def step(trace: Trace, i: int) -> None:
+        """(w * 1e-30) * factor, finite as it was measured in step 2; the training left w NaN."""
+        trace.notes = (NOT_REPRODUCED,) if i == 2 else ()
+        w = variable(trace, [np.nan if i == 3 else 1e25])
+        kernel, v = data(trace, [1e-30]), data(trace, [factor if i == 2 else 1.0])
+        first = op(trace, "Mul", w.array * kernel.array, w, kernel)
+        returned_mean(trace, op(trace, "Mul", first.array * v.array, first, v))
+
+    for steps, elsewhere in ((3, "Mean"), (4, "ReadVariableOp")):
+        (finding,) = judge(step, steps).findings()
+        assert (finding.rule, finding.first_step) == ("nonfinite-step-not-reproduced", 2)
+        assert finding.site.op_type == (op_type or elsewhere)
+        assert finding.certainty.value == certainty
+        assert ("optimizer" in finding.title) == bool(op_type)
+
+
 def test_an_origin_that_was_measured_goes_before_one_that_is_unknown() -> None:
     def step(trace: Trace, i: int) -> None:
         trace.notes = (NOT_REPRODUCED,) if i == 2 else ()

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from tb_numstab.analysis.finding import Fix
+from tb_numstab.analysis.fixes import suited
 from tests.analysis.programs import Step, data, judge, literal, op, returned_mean, unary
 from tests.analysis.steps import cast, softmax
 from tests.support.numpy_trace import Node, Trace
@@ -97,6 +99,19 @@ def test_the_fix_suits_the_formula(step: Step, rule: str, after: str) -> None:
     finding = judge(step).findings()[0]
     assert finding.rule == rule
     assert after in finding.fix.after
+
+
+@pytest.mark.parametrize(
+    ("dtype", "after"),
+    [
+        ("float32", "x + 1e-12; minimum(x, 1 - 1e-6); where(m, s, -1e9)"),
+        ("bfloat16", "x + 1e-12; minimum(x, 1 - 1e-2); where(m, s, -1e9)"),
+        ("float16", "x + 1e-4; minimum(x, 1 - 1e-3); where(m, s, -6e4)"),
+    ],
+)
+def test_a_fix_is_in_numbers_that_the_format_holds(dtype: str, after: str) -> None:
+    fix = Fix("", "", "x + 1e-12; minimum(x, 1 - 1e-6); where(m, s, -1e9)")
+    assert suited(fix, dtype).after == after
 
 
 def test_an_epsilon_in_a_fix_is_one_that_the_format_holds() -> None:

@@ -37,6 +37,7 @@ from tests.analysis.steps import (
     bad_variable,
     bias_correction,
     cast,
+    counter,
     cumulative,
     descent,
     distance,
@@ -210,7 +211,7 @@ CASES: dict[str, tuple[Step, Step]] = {
         descent(np.linspace(0.1, 3, 40), lambda i, w: np.full(40, 4e-4), np.float32),
     ),
     "update-exceeds-variable": (
-        descent(np.full((4, 4), 0.1), lambda i, w: np.full((4, 4), 3.0), np.float32),
+        descent(np.full((4, 4), 0.1), lambda i, w: 17 * w, np.float32),
         descent(np.zeros((4, 4)), lambda i, w: np.full((4, 4), 0.1), np.float32),
     ),
     "growing-towards-overflow": (
@@ -266,6 +267,21 @@ def test_a_decay_that_a_narrow_format_makes_1_is_an_error(rate_is_literal: bool)
     step = soft_update(H, 1e-4, rate_is_literal)
     assert "factor-is-one" in findings(step)
     assert "factor-is-one" not in findings(soft_update(np.float32, 1e-4, rate_is_literal))
+
+
+def test_a_counter_that_stops_is_no_factor_of_itself() -> None:
+    assert findings(counter(H)) == set()
+    assert {"update-stopped"} == {f.rule for f in judge(counter(H), 2000).findings()}
+
+
+def test_a_large_first_update_is_usual() -> None:
+    first = descent(np.full((4, 4), 0.1), lambda i, w: np.full((4, 4), 0.0 if i else 3.0), np.float32)
+    assert findings(first) == set()
+
+
+def test_of_an_operand_without_a_row_nothing_is_said() -> None:
+    assert findings(norm(examples=2)) == {"root-of-zero-possible"}
+    assert findings(norm(examples=0)) == set()
 
 
 def test_a_formula_of_noise_around_0_may_give_0() -> None:

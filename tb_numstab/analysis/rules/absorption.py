@@ -56,12 +56,19 @@ def _narrow_factor_is_one(o: Ops) -> Mask:
     return np.asarray(lost & narrow & (o.x_among(literal) | o.y_among(literal)))
 
 
+def _is_one(o: Ops) -> Mask:
+    return np.asarray((o.out.min == 1) & (o.out.max == 1))
+
+
 def _weighs_a_variable(o: Ops) -> Mask:
-    """The result is a factor of what is assigned to a variable: the weight of a running average."""
+    """The result is a factor of what is assigned to a variable: the weight of a running average.
+
+    The value assigned is no factor of itself: a counter is left to the rules about updates.
+    """
     graph = o.graph
-    changes = graph.members("update")
-    assigned = graph.as_mask(graph.y[changes])
-    return o.among(graph.feeding(assigned, graph.mask("add", "sub", "mul", "cast", "move")))
+    assigned = graph.as_mask(graph.y[graph.members("update")])
+    weights = graph.feeding(assigned, graph.mask("add", "sub", "mul", "cast", "move"))
+    return o.among(weights & ~graph.feeding(assigned, graph.mask("cast", "move")))
 
 
 def _loop_stagnates(o: Ops) -> Mask:
@@ -101,10 +108,10 @@ RULES = (
         id="factor-is-one",
         title="A factor that keeps nothing of its small term",
         families=("add", "sub"),
-        when=lambda o: (_literals_meet(o) | _narrow_factor_is_one(o)) & _weighs_a_variable(o),
+        when=lambda o: (_literals_meet(o) | _narrow_factor_is_one(o)) & _is_one(o) & _weighs_a_variable(o),
         precondition="a sum or difference of two literals, or in at most 11 significant bits of a literal and another "
-        "number, equals one of them, and is a factor of what a variable is set to: an average that does not follow, a "
-        "decay that does nothing",
+        "number, is exactly 1, and is a factor of what a variable is set to: an average that does not follow, a decay "
+        "that does nothing",
         explain="{op} of {x.max:.6g} and {y.max:.6g} is {out.max:.6g} in {f.name} ({f.precision} significant bits): to "
         "the variable that is multiplied by it the smaller number makes no difference.",
         fix=Fix(
@@ -121,7 +128,7 @@ RULES = (
         id="literal-is-lost",
         title="A literal is lost in a sum with another one",
         families=("add", "sub"),
-        when=lambda o: _literals_meet(o) & ~_weighs_a_variable(o),
+        when=lambda o: _literals_meet(o) & ~(_is_one(o) & _weighs_a_variable(o)),
         precondition="a sum or difference of two literals equals one of them",
         explain="{op} of {x.max:.6g} and {y.max:.6g} is {out.max:.6g} in {f.name} ({f.precision} significant bits).",
         fix=Fix("Compute the constant in Python, or in a wider format.", "one - tau", "tf.constant(1.0 - 0.001)"),

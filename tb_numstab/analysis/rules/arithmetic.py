@@ -98,6 +98,26 @@ def _infinite_literal(o: Ops) -> Mask:
     return np.asarray((o.out.nan > 0) & infinite & (o.max_exp == 15))
 
 
+ORDER_DECIDES = Rule(
+    id="product-order-decides",
+    title="A product that is finite in one order only",
+    families=("mul",),
+    when=_order_decides,
+    precondition="in a product of three factors the largest magnitudes of two that do not meet first add up, as "
+    "exponents, beyond the format",
+    explain="{op} multiplies a product up to {x.top} by a factor up to {y.top}: in another order the result is "
+    "beyond {f.max_value:.3g}, and TensorFlow's graph optimizer may choose that order.",
+    fix=Fix(
+        "Add up logarithms instead of multiplying.",
+        "u * kernel * tf.transpose(v)",
+        "tf.exp(log_u + log_kernel + tf.transpose(log_v))",
+    ),
+    source="tf.config.optimizer.set_experimental_options, arithmetic_optimization; measured on TensorFlow 2.21",
+    stage=Stage.STANDING,
+    severity=Severity.WARNING,
+    certainty=Certainty.POSSIBLE,
+)
+
 RULES = (
     Rule(
         id="literal-is-infinite",
@@ -260,25 +280,7 @@ RULES = (
             ),
         ),
     ),
-    Rule(
-        id="product-order-decides",
-        title="A product that is finite in one order only",
-        families=("mul",),
-        when=_order_decides,
-        precondition="in a product of three factors the largest magnitudes of two that do not meet first add up, as "
-        "exponents, beyond the format",
-        explain="{op} multiplies a product up to {x.top} by a factor up to {y.top}: in another order the result is "
-        "beyond {f.max_value:.3g}, and TensorFlow's graph optimizer may choose that order.",
-        fix=Fix(
-            "Add up logarithms instead of multiplying.",
-            "u * kernel * tf.transpose(v)",
-            "tf.exp(log_u + log_kernel + tf.transpose(log_v))",
-        ),
-        source="tf.config.optimizer.set_experimental_options, arithmetic_optimization; measured on TensorFlow 2.21",
-        stage=Stage.STANDING,
-        severity=Severity.WARNING,
-        certainty=Certainty.POSSIBLE,
-    ),
+    ORDER_DECIDES,
     Rule(
         id="float16-near-overflow",
         title="Results close to the end of float16",

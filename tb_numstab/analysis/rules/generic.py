@@ -61,7 +61,7 @@ NOT_REPRODUCED = Rule(
     families=(),
     when=lambda o: np.zeros(len(o.slots), bool),
     precondition="a result or a variable was NaN or Inf after a step, and the run of the step that was measured stayed "
-    "finite",
+    "finite; a product that is finite in one order only is named as the possible cause",
     explain="A result or a variable was not finite after this step. The run of it that was measured stayed finite: the "
     "step draws random numbers from a hidden state, or TensorFlow computes it in another order.",
     fix=Fix(

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from tb_numstab.analysis.finding import Certainty, Fix, Severity
 from tb_numstab.analysis.formulas import logsumexp_by_hand, softmax_by_hand, unstable
 from tb_numstab.analysis.graph import Mask
@@ -50,12 +52,17 @@ def _hazard(
     )
 
 
+def _seen(when: Callable[[Ops], Mask]) -> Callable[[Ops], Mask]:
+    """Once the operand has been measured: what is said about it are its numbers."""
+    return lambda o: when(o) & ~np.isnan(o.x.min)
+
+
 RULES = (
     _hazard(
         "log-of-probability",
         "Logarithm of a probability without a guard",
         ("log",),
-        structural(log_of_probability),
+        _seen(structural(log_of_probability)),
         "the argument of Log is the result of Softmax or Sigmoid, or 1 minus it, no positive constant is added and no "
         "clip keeps it from 0, and a gradient is taken",
         "{op} gets probabilities, now down to {x.min:.3g}, with nothing to keep them from 0: one that underflows "
@@ -71,7 +78,7 @@ RULES = (
         "log-of-1-minus-exp",
         "Logarithm of 1 - exp(x) without a guard",
         ("log",),
-        structural(log_of_1_minus_exp_possible),
+        _seen(structural(log_of_1_minus_exp_possible)),
         "the argument of Log is 1 - exp(x), no clip keeps exp(x) below 1, and a gradient is taken",
         "{op} gets 1 - exp(x), now down to {x.min:.3g}: where x is close to 0, exp(x) rounds to 1, and this is log(0).",
         Fix(
@@ -149,7 +156,7 @@ RULES = (
         "root-of-zero-possible",
         "Square root without a guard",
         ("sqrt",),
-        structural(root_of_squares),
+        _seen(structural(root_of_squares)),
         "a gradient is taken through Sqrt of a sum of squares (a norm, a standard deviation), and no positive constant "
         "is added and no clip keeps its operand from 0",
         "{op} gets values down to {x.min:.3g} with nothing to keep them from 0, where the derivative is infinite.",
@@ -164,7 +171,7 @@ RULES = (
         "root-of-negative-possible",
         "Square root of what may be negative",
         ("sqrt",),
-        structural(root_of_anything),
+        _seen(structural(root_of_anything)),
         "a gradient is taken through Sqrt of something other than a sum of squares, and no clip keeps it above 0",
         "{op} gets values down to {x.min:.3g} with nothing to keep them above 0: at 0 the derivative is infinite, "
         "below it the result is NaN.",
@@ -175,7 +182,7 @@ RULES = (
         "power-of-zero-possible",
         "Fractional power without a guard",
         ("pow",),
-        bare_power,
+        _seen(bare_power),
         "a gradient is taken through Pow with an exponent below 1, and nothing keeps its base from 0",
         "{op} to the power {y.min:.3g} gets values down to {x.min:.3g} with nothing to keep them above 0: at 0 the "
         "derivative is infinite, below it the result is NaN.",
@@ -186,7 +193,7 @@ RULES = (
         "edge-of-domain-possible",
         "Inverse function up to the edge of its domain",
         ("inverse-trig",),
-        structural(at_edge),
+        _seen(structural(at_edge)),
         "a gradient is taken through Acos, Asin or Atanh, and no clip keeps the operand strictly inside (-1, 1)",
         "{op} gets arguments up to {x.max:.9g} with nothing to keep them below 1, where the derivative is infinite.",
         Fix(
