@@ -110,10 +110,12 @@ def times_own_argument(g: Guards, slot: int) -> bool:
 
 
 def sigmoid_by_hand(g: Guards, slot: int) -> bool:
-    """The quotient exp(x) / (1 + exp(x)), or 1 / (1 + exp(x)); either exp(x) may be computed anew."""
+    """The quotient a exp(x) / (1 + exp(x)), or a / (1 + exp(x)); either exp(x) may be computed anew."""
     graph = g.graph
     totals = {int(c) for c in graph.consumers(slot) if _adds_to_one(g, int(c))}
-    quotients = [int(c) for s in (slot, *totals) for c in graph.consumers(s) if graph.family(int(c)) == "div"]
+    products = [int(c) for c in graph.consumers(slot) if graph.family(int(c)) == "mul"]
+    parts = (slot, *products, *totals)
+    quotients = [int(c) for s in parts for c in graph.consumers(s) if graph.family(int(c)) == "div"]
     below = [int(graph.y[q]) for q in quotients]
     return any(t in totals or (_adds_to_one(g, t) and _adds_exp(g, t)) for t in below if t >= 0)
 

@@ -54,7 +54,7 @@ def origin_finding(graph: OpGraph, table: Row, origin: Origin, clean: tuple[int,
     ops = Ops.of(graph, table, np.array([slot]))
     text, numbers = ops.explain(rule.explain, 0)
     title, rule_id = rule.title, rule.id
-    fix = next((fix for when, fix in rule.fixes if bool(when(ops)[0])), rule.fix)
+    fix = rule.fix_for(ops)
     trapped = trapped_forward(graph, table, origin)
     if trapped is not None:
         forward = graph.sites[trapped]

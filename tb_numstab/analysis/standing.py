@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tb_numstab.analysis.finding import Finding
+from tb_numstab.analysis.finding import Finding, Fix
 from tb_numstab.analysis.fixes import suited
 from tb_numstab.analysis.forecast import Forecast, History, forecast
 from tb_numstab.analysis.graph import OpGraph, Slots
@@ -23,8 +23,9 @@ LONG = 10
 
 @dataclass
 class _Sighting:
-    """One rule at one slot: what it last said, and in how many records since ``first`` it held."""
+    """One rule at one slot: its fix, what it last said, and in how many records since ``first`` it held."""
 
+    fix: Fix
     first: int
     last: int
     count: int
@@ -107,7 +108,8 @@ class Standing:
         key = (rule.id, int(ops.slots[index]))
         seen = self._seen.get(key)
         if seen is None:
-            self._seen[key] = _Sighting(step, step, 1, text, numbers, ahead)
+            fix = rule.fix_for(Ops.of(ops.graph, ops.table, ops.slots[index : index + 1]))
+            self._seen[key] = _Sighting(fix, step, step, 1, text, numbers, ahead)
         else:
             seen.last, seen.count, seen.text, seen.numbers, seen.forecast = step, seen.count + 1, text, numbers, ahead
 
@@ -137,7 +139,7 @@ def _finding(rule: Rule, graph: OpGraph, slot: int, seen: _Sighting) -> Finding:
         last_step=seen.last,
         count=seen.count,
         summary=seen.text,
-        fix=suited(rule.fix, graph.sites[slot].dtype),
+        fix=suited(seen.fix, graph.sites[slot].dtype),
         forecast=seen.forecast,
         numbers=seen.numbers,
     )

@@ -57,17 +57,33 @@ def entropy(trace: Trace, i: int) -> None:
     returned_mean(trace, op(trace, "Mul", p.array * log.array, p, log))
 
 
-def by_hand(formula: str) -> Step:
-    """exp(x) / (1 + exp(x)), or log(1 + exp(x)), of a large x."""
+def by_hand(formula: str, largest: float = 100.0) -> Step:
+    """exp(x) / (1 + exp(x)), the same with a weight and exp(x) computed anew, or log(1 + exp(x)), of a large x."""
 
     def step(trace: Trace, i: int) -> None:
-        x, one = data(trace, [100.0, 1.0]), literal(trace, 1.0)
+        x, one = data(trace, [largest, 1.0]), literal(trace, 1.0)
         e = op(trace, "Exp", np.exp(x.array), x)
         total = op(trace, "AddV2", one.array + e.array, one, e)
-        if formula == "sigmoid":
+        if formula == "weighed sigmoid":
+            again, weight = op(trace, "Exp", np.exp(x.array), x), data(trace, [0.5, 0.5])
+            above = op(trace, "Mul", weight.array * again.array, weight, again)
+            returned_mean(trace, op(trace, "RealDiv", above.array / total.array, above, total))
+        elif formula == "sigmoid":
             returned_mean(trace, op(trace, "RealDiv", e.array / total.array, e, total))
         else:
             returned_mean(trace, op(trace, "Log", np.log(total.array), total))
+
+    return step
+
+
+def divided_by(op_type: str) -> Step:
+    """1 / x, or a function of x with a pole at 0, of what a ReLU gives."""
+
+    def step(trace: Trace, i: int) -> None:
+        z, one = data(trace, [1.0, 2.0]), literal(trace, 1.0)
+        x = op(trace, "Relu", z.array, z)
+        operands = (one, x) if op_type == "RealDiv" else (x,)
+        returned_mean(trace, op(trace, op_type, 1 / x.array, *operands))
 
     return step
 
@@ -88,6 +104,12 @@ def wide_cast(trace: Trace, i: int) -> None:
         (entropy, "log-of-zero", "xlogy"),
         (unary("Log", np.log, [0.0, 1.0]), "log-of-zero", "tf.maximum"),
         (by_hand("sigmoid"), "exp-overflow", "tf.sigmoid"),
+        (by_hand("weighed sigmoid"), "exp-overflow", "tf.sigmoid"),
+        (by_hand("weighed sigmoid", 60.0), "exp-near-overflow", "tf.sigmoid"),
+        (unary("Exp", np.exp, [60.0, 1.0]), "exp-near-overflow", "tf.nn.softmax"),
+        (divided_by("RealDiv"), "denominator-may-vanish", "divide_no_nan"),
+        (divided_by("Rsqrt"), "denominator-may-vanish", "+ 1e-6"),
+        (divided_by("Digamma"), "denominator-may-vanish", "softplus"),
         (by_hand("softplus"), "exp-overflow", "tf.nn.softplus"),
         (unary("Sqrt", np.sqrt, [-1.0, 1.0]), "sqrt-of-negative", "1e-12"),
         (unary("Rsqrt", lambda x: 1 / np.sqrt(x), [-1.0, 1.0]), "sqrt-of-negative", "+ 1e-6"),

@@ -30,6 +30,18 @@ _FIX = Fix(
     "tf.nn.softmax(z)  # tf.reduce_logsumexp(z, 1) for the logarithm of the sum",
 )
 
+BY_HAND = (
+    (
+        asked(sigmoid_by_hand),
+        Fix("Use the op that does not overflow.", "tf.exp(x) / (1.0 + tf.exp(x))", "tf.sigmoid(x)"),
+    ),
+    (
+        asked(softplus_by_hand),
+        Fix("Use the op that does not overflow.", "tf.math.log(1.0 + tf.exp(x))", "tf.nn.softplus(x)"),
+    ),
+)
+"""Formulas with an op of their own, and the fix that names it."""
+
 _HYPERBOLIC_FIX = Fix(
     "Take the exponential out of the formula by hand.",
     "tf.math.log(tf.cosh(x))",
@@ -46,16 +58,7 @@ RULES = (
         explain="{op} got arguments up to {x.max:.4g}; exp overflows {f.name} above {f.exp_overflow:.2f}.",
         blame="x.large",
         fix=_FIX,
-        fixes=(
-            (
-                asked(sigmoid_by_hand),
-                Fix("Use the op that does not overflow.", "tf.exp(x) / (1.0 + tf.exp(x))", "tf.sigmoid(x)"),
-            ),
-            (
-                asked(softplus_by_hand),
-                Fix("Use the op that does not overflow.", "tf.math.log(1.0 + tf.exp(x))", "tf.nn.softplus(x)"),
-            ),
-        ),
+        fixes=BY_HAND,
         source="DEBAR (ESEC/FSE 2020); IEEE 754-2019 7.4; float32 threshold 88.72 measured on TensorFlow 2.21",
     ),
     Rule(
@@ -66,6 +69,7 @@ RULES = (
         precondition="the largest argument is above 60 % of ln(max), in float16 above 80 %",
         explain="{op} gets arguments up to {x.max:.4g}; exp overflows {f.name} above {f.exp_overflow:.2f}.",
         fix=_FIX,
+        fixes=BY_HAND,
         source="DEBAR (ESEC/FSE 2020)",
         stage=Stage.STANDING,
         severity=Severity.WARNING,

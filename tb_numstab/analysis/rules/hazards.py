@@ -35,7 +35,7 @@ from tb_numstab.analysis.rules.rule import Rule, Stage
 
 def _hazard(
     id: str, title: str, families: tuple[str, ...], when: Callable[[Ops], Mask], precondition: str, explain: str,
-    fix: Fix, source: str,
+    fix: Fix, source: str, fixes: tuple[tuple[Callable[[Ops], Mask], Fix], ...] = (),
 ) -> Rule:  # fmt: skip
     return Rule(
         id=id,
@@ -45,6 +45,7 @@ def _hazard(
         precondition=precondition,
         explain=explain,
         fix=fix,
+        fixes=fixes,
         source=source,
         stage=Stage.STANDING,
         severity=Severity.WARNING,
@@ -219,6 +220,24 @@ RULES = (
             "tf.math.divide_no_nan(total, tf.reduce_sum(mask, 1))  # norms: tf.math.l2_normalize",
         ),
         "jakeret/tf_unet#74; tensorflow/tensorflow#35257, #20091",
+        fixes=(
+            (
+                lambda o: o.among(o.graph.mask("rsqrt")),
+                Fix("Clip, and add a small constant.", "tf.math.rsqrt(x)", "tf.math.rsqrt(tf.maximum(x, 0.0) + 1e-6)"),
+            ),
+            (
+                lambda o: o.among(o.graph.mask("polygamma")),
+                Fix(
+                    "Keep the argument above 0.",
+                    "tf.math.digamma(tf.nn.relu(z))",
+                    "tf.math.digamma(tf.nn.softplus(z) + 1e-6)",
+                ),
+            ),
+            (
+                lambda o: o.among(o.graph.mask("log")),
+                Fix("Keep the argument away from 0.", "tf.math.log(x)", "tf.math.log(tf.maximum(x, 1e-12))"),
+            ),
+        ),
     ),
     _hazard(
         "log1p-near-pole",

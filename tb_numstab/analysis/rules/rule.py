@@ -53,7 +53,7 @@ class Rule:
       explain: one sentence with numbers; a format string over ``op``, ``x``, ``y``, ``out``, ``f`` (the
         result's limits), ``site`` and ``n`` (what ``figures`` gives).
       fix: what to change.
-      fixes: (precondition, fix) for special forms of an origin; the first that holds goes before ``fix``.
+      fixes: (precondition, fix) for special forms of the op; the first that holds goes before ``fix``.
       source: where the rule comes from.
       stage: when it is asked.
       blame: the operand and property that explain the event one hop back, such as ``"x.zero"``.
@@ -81,3 +81,7 @@ class Rule:
     once: bool = False
     trend: Trend | None = None
     figures: Callable[[Ops, int], dict[str, float]] | None = field(default=None, repr=False)
+
+    def fix_for(self, op: Ops) -> Fix:
+        """The fix that suits one op, given as Ops of one slot."""
+        return next((fix for when, fix in self.fixes if bool(when(op)[0])), self.fix)

@@ -10,6 +10,7 @@ from tb_numstab.analysis.graph import Mask
 from tb_numstab.analysis.guards import Guards
 from tb_numstab.analysis.ops import Ops
 from tb_numstab.analysis.patterns import structural
+from tb_numstab.analysis.rules.exp import BY_HAND
 from tb_numstab.analysis.rules.rule import Rule, Stage, Trend
 from tb_numstab.schema.ops import Role
 
@@ -82,6 +83,7 @@ RULES = (
             "tf.exp(z) / tf.reduce_sum(tf.exp(z), 1, keepdims=True)",
             "tf.nn.softmax(z)",
         ),
+        fixes=BY_HAND,
         source="DEBAR (ESEC/FSE 2020); Theil-Sen slope over the records",
         stage=Stage.TREND,
         severity=Severity.WARNING,
