@@ -98,7 +98,7 @@ def test_folder_with_several_runs_wants_a_name(logdir: Path) -> None:
 
 
 def test_what_is_not_there(logdir: Path, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match="no such folder"):
         load_run(tmp_path / "missing")
     with pytest.raises(ValueError, match="holds no run with tb-numstab step records"):
         load_run(tmp_path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +28,14 @@ def test_of_many_workers_the_first_to_go_bad_is_named(tmp_path: Path) -> None:
     outcome = run_workers(processes(), tmp_path, workers=3)
     assert outcome.problems == []
     assert outcome.named == outcome.planned
+
+
+def test_make_scale_in_small_answers_every_route_through_both_loaders() -> None:
+    done = subprocess.run([sys.executable, "-m", "benchmarks.scale", "--quick"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for loader in ("data server", "Python"):
+        assert f"{loader}: /compare: median" in done.stdout
+        assert done.stdout.count(f"{loader}: first view") == 2  # of one long run, and of several
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def test_runs_have_the_names_tensorboard_gives(
     for folder in (".", "a", "a/b c"):
         small.write(tmp_path / folder)
     names = [run.name for run in read_runs(str(tmp_path))]
-    assert names == ProviderReader(provider(tmp_path)).run_names(CONTEXT, "") == [".", "a", "a/b c"]
+    assert names == [r.name for r in ProviderReader(provider(tmp_path)).runs(CONTEXT, "")] == [".", "a", "a/b c"]
 
 
 def test_run_that_is_not_there(logdir: Path) -> None:

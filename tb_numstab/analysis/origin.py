@@ -22,9 +22,9 @@ from enum import Enum
 import numpy as np
 
 from tb_numstab.analysis.columns import Columns
-from tb_numstab.analysis.events import inputs_of
 from tb_numstab.analysis.families import operand_positions
 from tb_numstab.analysis.graph import Mask, OpGraph
+from tb_numstab.analysis.inputs import inputs_of
 from tb_numstab.schema.columns import INDEX, Row
 from tb_numstab.schema.ops import Role
 

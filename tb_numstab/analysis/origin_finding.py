@@ -22,7 +22,7 @@ from tb_numstab.analysis.rules.generic import (
     NONFINITE_INPUT,
     NONFINITE_RECEIVED,
     NONFINITE_VARIABLE,
-    NOT_REPRODUCED,
+    ORIGIN_UNKNOWN,
 )
 from tb_numstab.analysis.rules.rule import Rule
 from tb_numstab.analysis.rules.where_trap import WHERE_TRAP
@@ -103,7 +103,7 @@ def unknown_origin_finding(graph: OpGraph, table: Row, step: int) -> Finding | N
     It is about a product that is finite in one order only, the possible cause; else about the first result,
     such as the loss. None when the op table holds no result and no update.
     """
-    rule = NOT_REPRODUCED
+    rule = ORIGIN_UNKNOWN
     products = Ops.of(graph, table, graph.members(*ORDER_DECIDES.families))
     for index in np.flatnonzero(ORDER_DECIDES.when(products))[:1].tolist():
         text, numbers = products.explain(ORDER_DECIDES.explain, index)

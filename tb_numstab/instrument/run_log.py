@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tb_numstab.analysis.engine import Engine
 from tb_numstab.analysis.finding import Finding, Severity
-from tb_numstab.analysis.rules.generic import NOT_REPRODUCED
+from tb_numstab.analysis.rules.generic import ORIGIN_UNKNOWN
 from tb_numstab.instrument.cluster import worker
 from tb_numstab.instrument.console import Console, NonFiniteError
 from tb_numstab.instrument.health import StepHealth
@@ -101,7 +101,7 @@ class RunLog:
 
     def _nonfinite(self) -> list[Finding]:
         """The findings about the first NaN or Inf, its origin known or not."""
-        origin, unknown = self._engine.origin, NOT_REPRODUCED.id
+        origin, unknown = self._engine.origin, ORIGIN_UNKNOWN.id
         return [f for f in self._findings if f.rule == unknown or (origin is not None and f.slot == origin.slot)]
 
     def health(self, step: int) -> StepHealth:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -146,7 +147,9 @@ def _walk(logdir: str) -> Iterator[tuple[str, list[str]]]:
         yield from walk(logdir)
         return
     if not os.path.isdir(logdir):
-        raise NotADirectoryError(logdir) if os.path.exists(logdir) else FileNotFoundError(logdir)
+        if os.path.exists(logdir):
+            raise NotADirectoryError(errno.ENOTDIR, "not a folder of event files", logdir)
+        raise FileNotFoundError(errno.ENOENT, "no such folder", logdir)
     seen: set[str] = set()
     for folder, subfolders, names in os.walk(logdir, followlinks=True):
         # TensorBoard follows links; a link to a folder above must not lead round for ever.

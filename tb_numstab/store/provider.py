@@ -39,10 +39,6 @@ class ProviderReader:
         self._cache: OrderedDict[tuple[str, str], _CachedRun] = OrderedDict()
         self._last_records: dict[tuple[str, str, str], _Last] = {}
 
-    def run_names(self, context: RequestContext, experiment: str) -> list[str]:
-        """Names of the runs that hold tb-numstab data."""
-        return sorted(self._list(context, experiment, None))
-
     def run(self, context: RequestContext, experiment: str, name: str) -> RunData:
         """One run.
 

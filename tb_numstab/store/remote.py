@@ -6,6 +6,7 @@ them for installations without TensorFlow; TensorFlow is not imported here eithe
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -26,7 +27,7 @@ def walk(folder: str) -> Iterator[tuple[str, list[str]]]:
     """
     with _as_os_errors(folder):
         if not gfile.isdir(folder):
-            raise FileNotFoundError(folder)
+            raise FileNotFoundError(errno.ENOENT, "no such folder", folder)
         found = [(below, names) for below, _, names in gfile.walk(folder)]
     yield from found
 

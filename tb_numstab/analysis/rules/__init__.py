@@ -49,7 +49,7 @@ RULES: tuple[Rule, ...] = (
     WHERE_TRAP,
     generic.NONFINITE_INPUT,
     generic.NONFINITE_VARIABLE,
-    generic.NOT_REPRODUCED,
+    generic.ORIGIN_UNKNOWN,
 )
 """Every rule. Among origin rules of one op the first that holds explains it."""
 

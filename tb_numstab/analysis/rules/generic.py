@@ -55,7 +55,7 @@ NONFINITE_RECEIVED = Rule(
     source="tf.distribute; IEEE 754-2019 6.2",
 )
 
-NOT_REPRODUCED = Rule(
+ORIGIN_UNKNOWN = Rule(
     id="nonfinite-step-not-reproduced",
     title="A step went NaN or Inf, and its origin is unknown",
     families=(),
