@@ -102,6 +102,7 @@ $(DEMO_STAMP): pyproject.toml setup.py | $(BIN)/python
 	$(call install,demo)
 
 $(DEV_STAMP): pyproject.toml setup.py | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'tf-keras>=2.21' # tensorflow-cpu serves it
 	$(call install,dev)
 
 $(NODE_STAMP): frontend/package-lock.json | node
