@@ -21,7 +21,7 @@ NONFINITE_INPUT = Rule(
     fix=Fix(
         "Clean the data, or drop such examples.",
         "dataset",
-        "dataset.filter(lambda x, y: tf.reduce_all(tf.math.is_finite(x)))",
+        "dataset.filter(lambda x, y: tf.reduce_all(tf.math.is_finite(x)) & tf.reduce_all(tf.math.is_finite(y)))",
     ),
     source="IEEE 754-2019 6.2",
 )
