@@ -36,7 +36,7 @@ def test_a_result_that_only_grappler_makes_nan_is_no_healthy_run(tmp_path: Path)
 def test_raise_does_so_where_the_origin_is_unknown() -> None:
     step = tb_numstab.watch(every=1, on_nonfinite="raise")(transport)
     step(LARGE, KERNEL, LARGE)
-    with pytest.raises(tb_numstab.NonFiniteError, match="computes it in another order"):
+    with pytest.raises(tb_numstab.NonFiniteError, match="in another order"):
         tb_numstab.log_step(0)
 
 
