@@ -277,10 +277,14 @@ def main() -> None:
     print(table(figures))
     if options.json:
         told = {name: {key: of_model[key] for key in JSON_KEYS} for name, of_model in figures.items()}
-        options.json.write_text(json.dumps({"models": told}, indent=1))
+        _write(options.json, json.dumps({"models": told}, indent=1))
     if options.table:
-        options.table.parent.mkdir(parents=True, exist_ok=True)
-        options.table.write_text(table(figures) + "\n")
+        _write(options.table, table(figures))
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text + "\n")
 
 
 if __name__ == "__main__":
