@@ -24,7 +24,7 @@ from tb_numstab.store.event_files import read_runs
 from tb_numstab.views.subject import Subjects
 from tests.support.processes import LAUNCH
 from tests.support.runs import SyntheticRun, make_run
-from tests.support.synthetic import Recorder, framed
+from tests.support.synthetic import SESSION, Recorder, framed
 
 ROOT = Path(__file__).parent.parent
 
@@ -151,13 +151,41 @@ def test_findings_of_the_baseline_do_not_count(cli: Cli, logdir: Path) -> None:
     assert cli("check", logdir / "nan_softmax_log", "--baseline", logdir / "fp16_overflow")[0] == 1
 
 
-def test_restarted_run_is_judged_by_its_latest_session(cli: Cli, small: SyntheticRun, tmp_path: Path) -> None:
+LATER = "20260101T000000-00000000"
+
+
+@pytest.fixture
+def restarted(small: SyntheticRun, tmp_path: Path) -> Path:
+    """The log of a training that broke, and was started again."""
     make_run("nan_softmax_log").write(tmp_path)
-    assert cli("check", tmp_path)[0] == 1
-    later = "20260101T000000-00000000"
-    with Recorder(tmp_path, later, start=1767225600.0) as run:
-        run.ops(small.sites).step(replace(small.records[0], session=later))
-    assert cli("check", tmp_path)[0] == 0
+    with Recorder(tmp_path, LATER, start=1767225600.0) as run:
+        run.ops(small.sites).step(replace(small.records[0], session=LATER))
+    return tmp_path
+
+
+def test_restarted_run_is_judged_by_its_latest_session_and_says_so(cli: Cli, restarted: Path) -> None:
+    code, out, _ = cli("check", restarted)
+    assert code == 0
+    head, _, last = out.splitlines()
+    assert head == f". (session {LATER}): healthy"
+    assert last == "  1 earlier session of this run is not judged: use --all-sessions"
+
+
+def test_all_sessions_are_judged_when_asked_for(cli: Cli, restarted: Path) -> None:
+    code, out, _ = cli("check", restarted, "--all-sessions")
+    assert code == 1
+    heads = [line for line in out.splitlines() if line and not line.startswith(" ")]
+    assert heads == [f". (session {SESSION}): broken", f". (session {LATER}): healthy"]
+    assert "not judged" not in out
+
+
+def test_programs_are_told_of_earlier_sessions(cli: Cli, restarted: Path) -> None:
+    (run,) = json.loads(cli("check", restarted, "--json")[1])["runs"]
+    assert (run["session"], run["earlier_sessions"]) == (LATER, [SESSION])
+    both = json.loads(cli("check", restarted, "--json", "--all-sessions")[1])["runs"]
+    assert [(run["session"], run["earlier_sessions"]) for run in both] == [(SESSION, []), (LATER, [])]
+    notices = cli("check", restarted, "--format", "github")[1].splitlines()
+    assert notices[-1].startswith("::notice ") and "1 earlier session of this run is not judged" in notices[-1]
 
 
 def test_every_worker_is_judged(cli: Cli, small: SyntheticRun, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 from tensorboard.compat.tensorflow_stub.io import gfile
 
 from tb_numstab.cli.main import main
@@ -72,6 +73,16 @@ def test_failing_file_system_is_a_message(remote: FolderFileSystem, capsys: pyte
     remote.broken = True
     assert main(["check", "test://logs"]) == 2
     assert "could not be read: test://logs: RuntimeError: the network is down" in capsys.readouterr().err
+
+
+def test_a_file_system_of_tensorflow_alone(small: SyntheticRun, tmp_path: Path) -> None:
+    """As gs:// is without fsspec; ram:// keeps its files in this process."""
+    small.write(tmp_path)
+    tf.io.gfile.makedirs("ram://numstab/run")
+    for path in tmp_path.iterdir():
+        tf.io.gfile.GFile(f"ram://numstab/run/{path.name}", "wb").write(path.read_bytes())
+    (run,) = read_runs("ram://numstab")
+    assert (run.name, run.sessions) == ("run", read_runs(str(tmp_path))[0].sessions)
 
 
 def test_unknown_scheme_is_a_message(capsys: pytest.CaptureFixture[str]) -> None:

@@ -59,6 +59,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--baseline", metavar="LOGDIR", help="an earlier log folder: findings it has too, of the same op, do not count"
     )
     parser.add_argument(
+        "--all-sessions",
+        action="store_true",
+        help="judge the earlier sessions of each run too, not only the latest: a restart begins another one",
+    )
+    parser.add_argument(
         "--follow", action="store_true", help="watch a running training: tell new findings until Ctrl-C"
     )
     parser.add_argument(
@@ -107,15 +112,29 @@ def _check(
     progress: reading.ProgressLine,
     subjects: Subjects,
 ) -> Iterator[Checked]:
-    """The current state of each run, without the findings that do not count."""
+    """Each session that is to be judged, without the findings that do not count."""
     for run_data in runs:
-        # A restarted run is judged by its latest session; workers of one run each have their own.
-        latest = {session.worker: session for session in run_data.measured}
-        for session in latest.values():
+        for session, earlier in _wanted(run_data, options.all_sessions):
             subject = _judged(run_data, session, progress, subjects)
             selected = [f for f in subject.findings if any(fnmatchcase(f.rule, p) for p in options.select)]
             new = [f for f in selected if _identity(f, subject.ops) not in known]
-            yield Checked(subject, new, len(selected) - len(new), len(subject.findings) - len(selected))
+            yield Checked(
+                subject,
+                new,
+                known=len(selected) - len(new),
+                unselected=len(subject.findings) - len(selected),
+                earlier=earlier,
+            )
+
+
+def _wanted(run: RunData, all_sessions: bool) -> Iterator[tuple[Session, list[Session]]]:
+    """The sessions to judge, each with the earlier ones of its worker that are not judged."""
+    for worker in dict.fromkeys(session.worker for session in run.measured):
+        *earlier, latest = (session for session in run.measured if session.worker == worker)
+        if all_sessions:
+            yield from ((session, []) for session in (*earlier, latest))
+        else:
+            yield latest, earlier
 
 
 def _judged(run: RunData, session: Session, progress: Progress, subjects: Subjects) -> Subject:

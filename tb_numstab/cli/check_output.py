@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tb_numstab.analysis.finding import Finding, Severity
+from tb_numstab.analysis.narrate import counted
 from tb_numstab.cli.text import from_here, printable, wrapped
+from tb_numstab.store.run_data import Session
 from tb_numstab.views.findings import finding_view, verdict_view
 from tb_numstab.views.json_values import Json
 from tb_numstab.views.subject import Subject
@@ -19,19 +21,37 @@ JSON_VERSION = 1
 
 @dataclass(frozen=True)
 class Checked:
-    """The current state of a run, as one worker logged it.
+    """A session of a run: the current state, as one worker logged it, unless an earlier one was asked for.
 
     Attributes:
       subject: what was judged.
       findings: those that count, the most harmful first.
       known: how many do not count because the baseline has them.
       unselected: how many do not count because their rules are not selected.
+      earlier: sessions of the same run and worker that are not judged.
     """
 
     subject: Subject
     findings: Sequence[Finding]
     known: int = 0
     unselected: int = 0
+    earlier: Sequence[Session] = ()
+
+    @property
+    def name(self) -> str:
+        """The run, with what tells its sessions apart where it has several: the worker, and when one began."""
+        run, session = self.subject.run, self.subject.session
+        several = sum(other.worker == session.worker for other in run.measured) > 1
+        parts = [part for part in (session.worker, f"session {session.id}" if several else "") if part]
+        return f"{run.name} ({', '.join(parts)})" if parts else run.name
+
+    @property
+    def not_judged(self) -> str:
+        """That there are earlier sessions, and how to have them judged; "" without any."""
+        if not self.earlier:
+            return ""
+        verb = "is" if len(self.earlier) == 1 else "are"
+        return f"{counted(len(self.earlier), 'earlier session')} of this run {verb} not judged: use --all-sessions"
 
     @property
     def ignored(self) -> str:
@@ -76,14 +96,13 @@ def as_text(summary: Summary) -> str:
 
 
 def _run_text(item: Checked, width: int) -> Iterator[str]:
-    worker = f" ({printable(item.subject.session.worker)})" if item.subject.session.worker else ""
-    yield f"{printable(item.subject.run.name)}{worker}: {item.subject.verdict.status.value}"
+    yield f"{printable(item.name)}: {item.subject.verdict.status.value}"
     if not item.findings and not item.ignored:
         yield wrapped("", item.subject.verdict.text, width, "  ")
     for finding in item.findings:
         yield from _finding_text(finding, width)
-    if item.ignored:
-        yield f"  {item.ignored}"
+    for line in filter(None, (item.ignored, item.not_judged)):
+        yield f"  {line}"
     for note in item.notes:
         yield wrapped("note: ", note, width, "  ")
 
@@ -138,6 +157,7 @@ def _run_json(item: Checked) -> Json:
         "findings": [finding_view(f, item.subject.ops) for f in item.findings],
         "known": item.known,
         "unselected": item.unselected,
+        "earlier_sessions": [session.id for session in item.earlier],
     }
 
 
@@ -147,16 +167,16 @@ _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: 
 
 
 def as_github(summary: Summary) -> str:
-    """Workflow commands: an annotation for each finding, and a notice for each run without one."""
+    """Workflow commands: an annotation for each finding, a notice for each run without one or not judged whole."""
     return "\n".join(line for item in summary.checked for line in _run_annotations(item))
 
 
 def _run_annotations(item: Checked) -> Iterator[str]:
     for finding in item.findings:
-        yield _annotation(item.subject.run.name, finding)
-    if not item.findings:
-        text = item.ignored or item.subject.verdict.text
-        yield f"::notice title=tb-numstab::{_escaped(f'{item.subject.run.name}: {text}')}"
+        yield _annotation(item.name, finding)
+    healthy = "" if item.findings else item.ignored or item.subject.verdict.text
+    for text in filter(None, (healthy, item.not_judged)):
+        yield f"::notice title=tb-numstab::{_escaped(f'{item.name}: {text}')}"
 
 
 def _annotation(run: str, finding: Finding) -> str:

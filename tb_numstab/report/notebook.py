@@ -21,6 +21,10 @@ from tb_numstab.store.event_files import read_runs
 from tb_numstab.store.run_data import RunData
 from tb_numstab.views.subject import Subject, Subjects
 
+_GIVE_THE_LOG_FOLDER = (
+    "give the folder that was given to NumericalHealth or tf.summary.create_file_writer, or one above it"
+)
+
 
 def load_run(path: str | os.PathLike[str], run: str | None = None, session: str | None = None) -> Run:
     """Reads and judges one run.
@@ -37,13 +41,22 @@ def load_run(path: str | os.PathLike[str], run: str | None = None, session: str 
       LookupError: the run has no such session.
     """
     logdir = os.fspath(path)
-    found = [r for r in read_runs(logdir, run) if r.measured]
+    try:
+        found = [r for r in read_runs(logdir, run) if r.measured]
+    except FileNotFoundError as error:
+        where = logdir if "://" in logdir else os.path.abspath(logdir)
+        raise FileNotFoundError(f"there is no folder {where}: {_GIVE_THE_LOG_FOLDER}") from error
+    if not found and run is not None:
+        raise ValueError(f"{logdir} has no measured run {run!r}; it has {_names(read_runs(logdir)) or 'none'}")
     if not found:
-        which = "run with tb-numstab step records" if run is None else f"run {run!r} with tb-numstab step records"
-        raise ValueError(f"{logdir} holds no {which}")
+        raise ValueError(f"{logdir} holds no step record of tb-numstab: {_GIVE_THE_LOG_FOLDER}")
     if len(found) > 1:
-        raise ValueError(f"{logdir} holds several runs, give one as run=: {', '.join(r.name for r in found)}")
+        raise ValueError(f"{logdir} holds several runs, give one as run=: {_names(found)}")
     return Run(found[0], session)
+
+
+def _names(runs: Sequence[RunData]) -> str:
+    return ", ".join(run.name for run in runs if run.measured)
 
 
 class Run:

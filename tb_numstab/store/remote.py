@@ -1,7 +1,7 @@
-"""Log folders behind a ``scheme://``, through the file systems TensorBoard itself brings.
+"""Log folders behind a ``scheme://``, through the file systems TensorBoard itself reads.
 
-These are S3 where boto3 is installed, and whatever fsspec knows where that is. TensorBoard keeps
-them for installations without TensorFlow; TensorFlow is not imported here either.
+These are S3 where boto3 is installed, whatever fsspec knows where that is, and whatever TensorFlow
+knows where that is. TensorFlow takes seconds to import, so it is asked last.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+from tensorboard.compat import tf
 from tensorboard.compat.tensorflow_stub.io import gfile
 
 
@@ -26,9 +28,10 @@ def walk(folder: str) -> Iterator[tuple[str, list[str]]]:
       OSError: the file system is unknown or fails.
     """
     with _as_os_errors(folder):
-        if not gfile.isdir(folder):
+        files = _files(folder)
+        if not files.isdir(folder):
             raise FileNotFoundError(errno.ENOENT, "no such folder", folder)
-        found = [(below, names) for below, _, names in gfile.walk(folder)]
+        found = [(below, names) for below, _, names in files.walk(folder)]
     yield from found
 
 
@@ -38,7 +41,7 @@ class RemoteFile:
     def __init__(self, path: str, position: int = 0) -> None:
         self._path = path
         with _as_os_errors(path):
-            self._file = gfile.GFile(path, "rb")
+            self._file = _files(path).GFile(path, "rb")
         if position:
             self.read(position)
 
@@ -57,6 +60,23 @@ class RemoteFile:
 
     def __exit__(self, *unused: object) -> None:
         self._file.close()
+
+
+def _files(path: str) -> Any:
+    """The gfile module that knows a path's scheme.
+
+    Raises:
+      Exception: none does; of any class.
+    """
+    try:
+        gfile.get_filesystem(path)
+    except Exception:
+        # Without TensorFlow, tf is TensorBoard's own stand-in, which has no such function.
+        schemes: list[str] = getattr(tf.io.gfile, "get_registered_schemes", list)()
+        if path.partition("://")[0] not in schemes:
+            raise
+        return tf.io.gfile
+    return gfile
 
 
 @contextmanager
