@@ -16,8 +16,10 @@ from typing import Any
 
 import pytest
 
+from tb_numstab.analysis.finding import Fix
 from tb_numstab.cli import check
 from tb_numstab.cli.check import FOLLOW_SECONDS
+from tb_numstab.cli.check_output import Checked, Summary, as_text
 from tb_numstab.cli.main import main
 from tb_numstab.schema.ops import Frame
 from tb_numstab.store.event_files import read_runs
@@ -79,6 +81,14 @@ def test_broken_run_names_line_step_cause_and_fix(cli: Cli, logdir: Path) -> Non
 def test_line_below_the_working_directory_is_named_from_there(cli: Cli, tmp_path: Path) -> None:
     moved(make_run("nan_softmax_log"), Frame(str(Path.cwd() / "models" / "a.py"), 38, "f", ""), "op").write(tmp_path)
     assert "  error    models/a.py:38  steps 57-79" in cli("check", tmp_path)[1]
+
+
+def test_a_fix_of_several_lines_stays_so(logdir: Path) -> None:
+    (run,) = read_runs(str(logdir), "nan_softmax_log")
+    subject = Subjects().get(run)
+    finding = replace(subject.findings[0], fix=Fix("Do this.", "one", "two\nthree"))
+    out = as_text(Summary("logs", "error", True, [Checked(subject, [finding])]))
+    assert [line.strip() for line in out.splitlines()][-3:] == ["- one", "+ two", "+ three"]
 
 
 def test_all_runs_are_judged(cli: Cli, logdir: Path) -> None:

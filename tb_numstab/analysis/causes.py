@@ -13,7 +13,6 @@ from tb_numstab.analysis.graph import OpGraph
 from tb_numstab.analysis.narrate import called, place
 from tb_numstab.analysis.ops import Ops
 from tb_numstab.schema.columns import Row
-from tb_numstab.schema.ops import OpSite
 
 MAX_HOPS = 4
 
@@ -157,20 +156,19 @@ def _max_exp(table: Row, slot: int) -> float:
     return OneRow(table[slot] if slot >= 0 else None).max_exp
 
 
-def _given(site: OpSite, out: OneRow, wanted: str) -> str:
+def _given(name: str, out: OneRow, wanted: str) -> str:
     """What data, a literal or a variable holds."""
     if wanted == "zero":
-        return f"{called(site)} holds 0 in {out.zero:,.0f} of {out.size:,.0f} elements"
-    return f"{called(site)} ranges from {out.min:.4g} to {out.max:.4g}" if out.nonzero > 0 else ""
+        return f"{name} holds 0 in {out.zero:,.0f} of {out.size:,.0f} elements"
+    return f"{name} ranges from {out.min:.4g} to {out.max:.4g}" if out.nonzero > 0 else ""
 
 
 def _reason(graph: OpGraph, table: Row, slot: int, wanted: str) -> tuple[str, str]:
     """Why a slot has a property, and whom to ask next."""
-    site = graph.sites[slot]
     x, y = (OneRow(table[s] if s >= 0 else None) for s in (int(graph.x[slot]), int(graph.y[slot])))
     out = OneRow(table[slot])
-    if not site.inputs:
-        return _given(site, out, wanted), ""
+    if not graph.sites[slot].inputs:
+        return _given(called(graph, slot), out, wanted), ""
     for cause in _CAUSES.get(wanted, ()):
         if (not cause.families or graph.family(slot) in cause.families) and cause.holds(x, y, out):
             return Ops.of(graph, table, np.array([slot])).explain(cause.text, 0)[0], cause.next

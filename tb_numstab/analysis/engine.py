@@ -13,7 +13,7 @@ from tb_numstab.analysis.graph import OpGraph
 from tb_numstab.analysis.headroom import Headroom, grown
 from tb_numstab.analysis.interactions import Interaction, interactions
 from tb_numstab.analysis.merge import foreseen, merged
-from tb_numstab.analysis.narrate import counted, place
+from tb_numstab.analysis.narrate import counted, dated, place
 from tb_numstab.analysis.origin import Origin, Source, find_origin, has_symptoms
 from tb_numstab.analysis.origin_finding import (
     origin_finding,
@@ -116,7 +116,8 @@ class Engine:
         origin = self._headline()
         origin = origin and foreseen(origin, found)
         found = merged(self.graph, [*found, origin] if origin else found)
-        return sorted(found, key=lambda f: (_RANK[f.severity], f is not origin, f.first_step, f.slot))
+        ranked = sorted(found, key=lambda f: (_RANK[f.severity], f is not origin, f.first_step, f.slot))
+        return [dated(finding) for finding in ranked]
 
     def verdict(self) -> Verdict:
         """The session in one sentence."""
@@ -125,7 +126,6 @@ class Engine:
         if worst is None or worst.severity is Severity.INFO:
             return Verdict(Status.HEALTHY, _healthy_text(self._records, len(self._sites)), self._step)
         status = Status.BROKEN if worst.severity is Severity.ERROR else Status.AT_RISK
-        # The summary of what holds for many steps has the numbers of the last of them.
         when = "at" if worst.first_step == worst.last_step else "since"
         text = f"{worst.title} {when} step {worst.first_step}, {place(worst.site)}. {worst.summary}"
         return Verdict(status, text, worst.first_step, worst)

@@ -52,6 +52,7 @@ class Finding:
       severity, certainty: see the enums.
       slot: the slot it is about; ``site`` is its entry in the op table.
       first_step, last_step, count: when it was seen, and in how many records.
+      step: the step of the numbers in ``summary``: where NaN or Inf began, or where a warning was last seen.
       summary: one sentence with the numbers.
       why: from symptom to cause.
       fix: what to change.
@@ -68,6 +69,7 @@ class Finding:
     first_step: int
     last_step: int
     count: int
+    step: int
     summary: str
     fix: Fix
     why: tuple[Hop, ...] = ()

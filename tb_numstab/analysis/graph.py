@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -136,6 +137,26 @@ class OpGraph:
         """Measured inputs of a slot."""
         return self.edge_source[self.input_start[slot] : self.input_start[slot + 1]]
 
+    def which_on_line(self, slot: int) -> str:
+        """Which of several ops of one type on one source line a slot belongs to, in words; "" for the only one."""
+        site = self.sites[slot]
+        scopes = self._namesakes.get(_line_and_type(site), {})
+        if site.source is None or len(scopes) < 2:
+            return ""
+        scope = scopes[site.name]
+        if scope and list(scopes.values()).count(scope) == 1:
+            return f"in {scope}"
+        return f"the {ordinal(list(scopes).index(site.name) + 1)} on its line"
+
+    @cached_property
+    def _namesakes(self) -> dict[object, dict[str, str]]:
+        """Scopes of the ops that share type, role and source line within one graph, by name, in execution order."""
+        found: defaultdict[object, dict[str, str]] = defaultdict(dict)
+        for site in self.sites:
+            scope = site.name.rpartition("/")[0] if site.role is Role.FORWARD else ""
+            found[_line_and_type(site)].setdefault(site.name, site.layer or scope)
+        return found
+
     def consumers(self, slot: int) -> Slots:
         """Slots that read a slot."""
         targets, start = self._by_source
@@ -256,6 +277,16 @@ class Updates:
 
 
 _ROLE_NUMBER = {role: number for number, role in enumerate(Role)}
+
+
+def _line_and_type(site: OpSite) -> object:
+    return site.source, site.op_type, site.role, site.graph
+
+
+def ordinal(number: int) -> str:
+    """A position as people write it: "1st", "2nd", "11th"."""
+    ending = "th" if number // 10 % 10 == 1 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
 
 
 def _read_only(mask: Mask) -> Mask:

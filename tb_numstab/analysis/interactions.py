@@ -133,7 +133,7 @@ def _interaction(ops: Ops, effects: list[_Effect], k: int, gap: float) -> Intera
 
 
 _OPERANDS = "{op} of operands up to {x.top} and {y.top}: "
-_CHANGE = "{op} changes {site.variable}, up to {x.top}, by up to {y.top}: "
+_CHANGE = "{op} changes {variable}, up to {x.top}, by up to {y.top}: "
 
 _DONE: dict[tuple[str, Certainty], str] = {
     ("none", Certainty.POSSIBLE): "the result, up to {out.top}, is well within {f.name}.",

@@ -62,33 +62,32 @@ def _overflowing(graph: OpGraph, spread: Spread, fmt: FloatFormat, slots: Slots)
     """Where overflow begins: beyond the range, out of operands that are all within it."""
     beyond = graph.as_mask(slots[outcome(graph, spread, slots, fmt).overflows])
     behind = graph.as_mask(graph.edge_target[beyond[graph.edge_source]])
-    for slot in np.flatnonzero(beyond & ~behind):
+    for slot in np.flatnonzero(beyond & ~behind).tolist():
         site, largest = graph.sites[slot], spread.largest[slot]
         if site.dtype == fmt.name:
-            yield Keep(
-                int(slot), OVERFLOWS, f"{called(site)} overflowed in {spread.total('overflow')[slot]:,.0f} elements."
-            )
+            lost = spread.total("overflow")[slot]
+            yield Keep(slot, OVERFLOWS, f"{called(graph, slot)} overflowed in {lost:,.0f} elements.")
         elif site.role is Role.CONSTANT:
             reader = _reader(graph, slot)
-            what = f"{called(graph.sites[reader])} gets a literal of magnitude {largest:.4g}"
+            what = f"{called(graph, reader)} gets a literal of magnitude {largest:.4g}"
             yield Keep(reader, OVERFLOWS, f"{what}, which becomes {'infinite' if fmt.has_inf else 'NaN'}.")
         else:
-            text = f"{called(site)} reaches {largest:.5g}; {fmt.name} ends at {fmt.max_value:.5g}."
-            yield Keep(int(slot), OVERFLOWS, text)
+            text = f"{called(graph, slot)} reaches {largest:.5g}; {fmt.name} ends at {fmt.max_value:.5g}."
+            yield Keep(slot, OVERFLOWS, text)
 
 
-def _reader(graph: OpGraph, slot: np.int64) -> int:
+def _reader(graph: OpGraph, slot: int) -> int:
     """The first op that reads a literal, which itself has no source line."""
-    return int(graph.consumers(int(slot)).min())
+    return int(graph.consumers(slot).min())
 
 
 def _dead_literals(graph: OpGraph, spread: Spread, fmt: FloatFormat, changing: Mask) -> Iterator[Keep]:
     """Small literals that guard something, until they round to 0."""
     guards = graph.as_mask(graph.edge_source[graph.mask(*_GUARDED)[graph.edge_target]])
     tiny = (spread.largest > 0) & (spread.largest <= 2.0 ** (fmt.min_subnormal_exp - 1))
-    for slot in np.flatnonzero(changing & tiny & guards & graph.role(Role.CONSTANT)):
+    for slot in np.flatnonzero(changing & tiny & guards & graph.role(Role.CONSTANT)).tolist():
         reader = _reader(graph, slot)
-        what = f"{called(graph.sites[reader])} gets the literal {spread.largest[slot]:.3g}"
+        what = f"{called(graph, reader)} gets the literal {spread.largest[slot]:.3g}"
         yield Keep(reader, VANISHES, f"{what}, which becomes 0 and guards nothing.")
 
 
@@ -101,11 +100,11 @@ def _at_poles(graph: OpGraph, spread: Spread, fmt: FloatFormat, changing: Mask) 
         if (operand := operands[consumer]) >= 0
     }
     vanish = changing & (spread.total("zero") == 0) & (spread.min_exp < fmt.min_subnormal_exp - 1)
-    for slot in np.flatnonzero(vanish):
-        if int(slot) in poles:
-            what, consumer = called(graph.sites[slot]), graph.sites[poles[int(slot)]].op_type
+    for slot in np.flatnonzero(vanish).tolist():
+        if slot in poles:
+            what, consumer = called(graph, slot), graph.sites[poles[slot]].op_type
             yield Keep(
-                int(slot), VANISHES,
+                slot, VANISHES,
                 f"{what} falls to 2^{spread.min_exp[slot]:.0f}, which becomes 0: a pole of {consumer} behind it.",
             )  # fmt: skip
 
@@ -117,5 +116,5 @@ def _long_means(graph: OpGraph, spread: Spread, fmt: FloatFormat, among: Mask) -
     with np.errstate(invalid="ignore", divide="ignore"):
         length = spread.total("size")[graph.x[means]] / spread.total("size")[means]
     for i in np.flatnonzero(length >= overflow_limit(fmt)):
-        text = f"{called(graph.sites[means[i]])} of {length[i]:,.0f} elements: that number overflows {fmt.name}."
+        text = f"{called(graph, int(means[i]))} of {length[i]:,.0f} elements: that number overflows {fmt.name}."
         yield Keep(int(means[i]), TOO_MANY, text)

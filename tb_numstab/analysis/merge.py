@@ -37,9 +37,14 @@ def foreseen(error: Finding, warnings: Sequence[Finding]) -> Finding:
     A hazard of the same op knew the formula it stands in, so its fix is the better one.
     """
     earlier = [w for w in warnings if _line(w) == _line(error) and w.first_step < error.first_step]
-    hops = tuple(Hop(w.slot, w.first_step, f"since step {w.first_step} a warning: {w.summary}") for w in earlier[:1])
+    hops = tuple(Hop(w.slot, w.step, _warned(w)) for w in earlier[:1])
     fix = next((w.fix for w in earlier if w.rule in _HAZARDS and w.slot == error.slot), error.fix)
     return replace(error, why=error.why + hops, fix=fix)
+
+
+def _warned(finding: Finding) -> str:
+    since = "" if finding.step == finding.first_step else f"since step {finding.first_step}; "
+    return f"warned of {since}at step {finding.step}: {finding.summary.removesuffix('.')}"
 
 
 def _line(finding: Finding) -> object:

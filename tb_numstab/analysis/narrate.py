@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tb_numstab.analysis.columns import OneRow
-from tb_numstab.analysis.finding import Hop
+from tb_numstab.analysis.finding import Finding, Hop
 from tb_numstab.analysis.graph import OpGraph
 from tb_numstab.schema.columns import Row
 from tb_numstab.schema.ops import OpSite, Role
 
 _SEPARATOR = re.compile(r"[/\\]")
+
+_NO_NAME = re.compile(r"Variable(_\d+)?(/|$)")
 
 MAX_HOPS = 8
 """Hops of a chain that are told; a longer one is thinned in its middle."""
@@ -29,18 +32,41 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
-def called(site: OpSite) -> str:
+def called(graph: OpGraph, slot: int) -> str:
     """What to call a slot in a sentence."""
+    site = graph.sites[slot]
     if site.role is Role.CONSTANT:
         return "a literal"
-    if site.role in (Role.VARIABLE, Role.INPUT):
-        kind = "variable" if site.role is Role.VARIABLE else "input"
-        return f"{kind} {site.variable or site.name}"
+    if site.role is Role.INPUT:
+        return f"input {site.variable or site.name}"
+    if site.role is Role.VARIABLE:
+        return f"variable {variable_name(site)}"
     if site.role is Role.UPDATE:
-        return f"the new value of {site.variable or site.name}"
-    if site.role is Role.GRADIENT:
-        return f"{site.op_type} (a gradient)"
-    return site.op_type
+        return f"the new value of {variable_name(site)}"
+    if site.role is Role.OPTIMIZER:
+        return f"{site.op_type} (after backpropagation)"
+    return op_name(graph, slot, "a gradient" if site.role is Role.GRADIENT else "")
+
+
+def op_name(graph: OpGraph, slot: int, remark: str = "") -> str:
+    """The type of an op, with a remark, and with what tells it from others of the type on its line."""
+    site = graph.sites[slot]
+    which = graph.which_on_line(slot) if site.role in (Role.FORWARD, Role.GRADIENT) else ""
+    told = ", ".join(filter(None, (remark, which)))
+    return f"{site.op_type} ({told})" if told else site.op_type
+
+
+def variable_name(site: OpSite) -> str:
+    """The name of a slot's variable, with the shape where it is the one that TensorFlow gives."""
+    name = site.variable or site.name
+    return f"{name} {list(site.shape)}" if _NO_NAME.match(name) and site.shape else name
+
+
+def dated(finding: Finding) -> Finding:
+    """The finding, its summary led by the step of the numbers where that is not the step it began at."""
+    if finding.step == finding.first_step:
+        return finding
+    return replace(finding, summary=f"At step {finding.step}: {finding.summary}")
 
 
 def holds(row: OneRow) -> str:
@@ -72,4 +98,4 @@ def hop_text(graph: OpGraph, table: Row, slot: int) -> str:
     """What a slot holds, where it is."""
     site = graph.sites[slot]
     verb = "returned " if site.returned else ""
-    return f"{verb}{called(site)} at {place(site)}: {holds(OneRow(table[slot]))}"
+    return f"{verb}{called(graph, slot)} at {place(site)}: {holds(OneRow(table[slot]))}"

@@ -14,6 +14,7 @@ from tb_numstab.analysis.columns import Columns, Floats, OneRow
 from tb_numstab.analysis.graph import Mask, OpGraph, Slots
 from tb_numstab.analysis.limits import limits
 from tb_numstab.analysis.memory import Memory
+from tb_numstab.analysis.narrate import op_name, variable_name
 from tb_numstab.schema.columns import Row
 
 
@@ -110,8 +111,8 @@ class Ops:
         """
         site = self.graph.sites[self.slots[index]]
         names = {
-            "op": site.op_type,
-            "site": site,
+            "op": op_name(self.graph, int(self.slots[index])),
+            "variable": variable_name(site),
             "f": limits(site.dtype),
             "x": self._row(self.x_slots[index]),
             "y": self._row(self.y_slots[index]),

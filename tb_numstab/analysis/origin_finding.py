@@ -73,11 +73,8 @@ def _closest_to_overflow(graph: OpGraph, step: int, table: Row) -> tuple[Hop, ..
     if np.isnan(room).all():
         return ()
     slot = int(np.nanargmin(room))
-    site = graph.sites[slot]
-    text = (
-        f"still clean at step {step}; closest to overflow then: {called(site)} at {place(site)}, {room[slot]:.0f} bits"
-    )
-    return (Hop(slot, step, text),)
+    where = f"{called(graph, slot)} at {place(graph.sites[slot])}"
+    return (Hop(slot, step, f"still clean at step {step}; closest to overflow then: {where}, {room[slot]:.0f} bits"),)
 
 
 def recorded_origin_finding(graph: OpGraph, origin: Origin, seen: int) -> Finding:
@@ -92,7 +89,8 @@ def recorded_origin_finding(graph: OpGraph, origin: Origin, seen: int) -> Findin
     given = {Role.INPUT: NONFINITE_INPUT, Role.VARIABLE: NONFINITE_VARIABLE}.get(site.role)
     family = graph.family(origin.slot)
     rule = given or next(r for r in ORIGIN if family in r.families or not r.families)
-    text = f"{called(site)} at {place(site)} gave the first NaN or Inf; this log has no record of step {origin.step}."
+    where = f"{called(graph, origin.slot)} at {place(site)}"
+    text = f"{where} gave the first NaN or Inf; this log has no record of step {origin.step}."
     why = (Hop(origin.slot, seen, text),)
     return _finding(graph, origin, rule.id, rule.title, text, rule.fix, why, {})
 
@@ -143,6 +141,7 @@ def _finding(
         first_step=origin.step,
         last_step=origin.step,
         count=1,
+        step=origin.step,
         summary=summary,
         fix=suited(fix, graph.sites[origin.slot].dtype),
         why=why,

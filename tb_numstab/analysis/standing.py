@@ -138,6 +138,7 @@ def _finding(rule: Rule, graph: OpGraph, slot: int, seen: _Sighting) -> Finding:
         first_step=seen.first,
         last_step=seen.last,
         count=seen.count,
+        step=seen.last,
         summary=seen.text,
         fix=suited(seen.fix, graph.sites[slot].dtype),
         forecast=seen.forecast,

@@ -122,10 +122,8 @@ def _finding_text(finding: Finding, width: int) -> Iterator[str]:
     if finding.forecast:
         yield wrapped("next:  ", finding.forecast, width, _INDENT)
     yield wrapped("fix:   ", finding.fix.text, width, _INDENT)
-    if finding.fix.before:
-        yield f"{_INDENT}       - {printable(finding.fix.before)}"
-    if finding.fix.after:
-        yield f"{_INDENT}       + {printable(finding.fix.after)}"
+    for sign, code in (("-", finding.fix.before), ("+", finding.fix.after)):
+        yield from (f"{_INDENT}       {sign} {printable(line)}" for line in code.splitlines())
 
 
 # ---- JSON -------------------------------------------------------------------------------------

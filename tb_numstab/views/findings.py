@@ -18,6 +18,7 @@ def finding_view(finding: Finding, ops: OpIndex) -> Json:
         "first_step": finding.first_step,
         "last_step": finding.last_step,
         "count": finding.count,
+        "step": finding.step,
         "summary": finding.summary,
         "why": [{"op": ops.ref(hop.slot), "step": hop.step, "text": hop.text} for hop in finding.why],
         "fix": {"text": finding.fix.text, "before": finding.fix.before, "after": finding.fix.after},

@@ -55,7 +55,7 @@ def test_an_error_speaks_for_the_warnings_about_its_line_and_tells_since_when_th
     before, after = judge(step, steps=3).findings(), judge(step, steps=4).findings()
     assert [f.rule for f in before] == ["exp-near-overflow", "root-of-zero-possible"]
     assert [f.rule for f in after] == ["exp-overflow", "root-of-zero-possible"]
-    assert after[0].why[-1].text.startswith("since step 0 a warning: Exp gets arguments up to 80")
+    assert after[0].why[-1].text.startswith("warned of since step 0; at step 2: Exp gets arguments up to 80")
 
 
 def test_an_error_takes_the_fix_of_the_hazard_that_knew_its_formula() -> None:

@@ -255,7 +255,7 @@ RULES = (
         "update-overflow",
         "A variable overflows in its update",
         ("update",),
-        "{op} changed {site.variable}, up to {x.top}, by up to {y.top}: beyond {f.max_value:.3g}.",
+        "{op} changed {variable}, up to {x.top}, by up to {y.top}: beyond {f.max_value:.3g}.",
         Fix(_GROWN, "keras.optimizers.SGD(lr)", "keras.optimizers.SGD(lr, global_clipnorm=1.0)"),
         blame="y.large",
     ),

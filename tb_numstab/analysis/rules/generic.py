@@ -32,7 +32,7 @@ NONFINITE_VARIABLE = Rule(
     families=(),
     when=lambda o: o.out.nan + o.out.inf > 0,
     precondition="a variable holds NaN or Inf when the step reads it, and it reaches a result",
-    explain="{site.variable} held NaN in {out.nan:,.0f} and Inf in {out.inf:,.0f} of {out.size:,.0f} elements before "
+    explain="{variable} held NaN in {out.nan:,.0f} and Inf in {out.inf:,.0f} of {out.size:,.0f} elements before "
     "this step; no measured step has made it so.",
     fix=Fix(
         "Measure every step until it happens again. If it was so from the start, look at its initial value or at the "

@@ -66,7 +66,7 @@ RULES = (
         _seen(structural(log_of_probability)),
         "the argument of Log is the result of Softmax or Sigmoid, or 1 minus it, no positive constant is added and no "
         "clip keeps it from 0, and a gradient is taken",
-        "{op} gets probabilities, now down to {x.min:.3g}, with nothing to keep them from 0: one that underflows "
+        "{op} gets probabilities down to {x.min:.3g}, with nothing to keep them from 0: one that underflows "
         "gives -Inf.",
         Fix(
             "Compute the logarithm from the logits in one op.",
@@ -81,7 +81,7 @@ RULES = (
         ("log",),
         _seen(structural(log_of_1_minus_exp_possible)),
         "the argument of Log is 1 - exp(x), no clip keeps exp(x) below 1, and a gradient is taken",
-        "{op} gets 1 - exp(x), now down to {x.min:.3g}: where x is close to 0, exp(x) rounds to 1, and this is log(0).",
+        "{op} gets 1 - exp(x), down to {x.min:.3g}: where x is close to 0, exp(x) rounds to 1, and this is log(0).",
         Fix(
             "Use expm1, which keeps what is left of 1.",
             "tf.math.log(1.0 - tf.exp(-h))",

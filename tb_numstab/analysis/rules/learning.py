@@ -103,7 +103,7 @@ RULES = (
         when=_too_large,
         precondition="over 10 records the root mean square of a trained matrix's update is above a tenth of the "
         "matrix's own, and the median loss of the last 5 records is not below the first loss",
-        explain="{op} changes {site.variable} by 2^{n.bits:.0f} of its size in every step; the loss began at "
+        explain="{op} changes {variable} by 2^{n.bits:.0f} of its size in every step; the loss began at "
         "{n.first:.4g}, and is {n.last:.4g}.",
         figures=lambda o, i: {
             "bits": float(np.log2(_ratio(o)[i])),
@@ -125,7 +125,7 @@ RULES = (
         when=_too_small,
         precondition="the updates of all trained matrices are below 2^-20 of them, the gradient is not small against "
         "them, and over at least 50 records the loss has moved by less than it differs from batch to batch",
-        explain="{op} changes {site.variable} by 2^{n.bits:.0f} of its size in a step, and no matrix changes more; "
+        explain="{op} changes {variable} by 2^{n.bits:.0f} of its size in a step, and no matrix changes more; "
         "the loss stays at {n.last:.4g}, although the gradient is there (norm {n.norm:.3g}).",
         figures=lambda o, i: {
             "bits": float(np.log2(_ratio(o)[i])),
@@ -167,8 +167,8 @@ RULES = (
         families=(),
         when=_scale_below_one,
         precondition="the variable that holds the loss scale is below 1",
-        explain="{site.variable} is {out.max:.3g}: gradients overflowed at every larger scale, and now they are made "
-        "smaller, which is what a loss scale is there to prevent.",
+        explain="{variable} is {out.max:.3g}: gradients overflowed at every larger scale, and below 1 it makes "
+        "them smaller, which is what a loss scale is there to prevent.",
         fix=_SCALE_FIX,
         source="Keras LossScaleOptimizer; Micikevicius et al. 2018",
         stage=Stage.STANDING,
@@ -182,7 +182,7 @@ RULES = (
         families=(),
         when=_scale_falling,
         precondition="within 16 records the loss scale fell 1024-fold, in at least 5 of them, and never rose",
-        explain="{site.variable} is {out.max:.3g} and keeps falling: every fall is a step thrown away because its "
+        explain="{variable} is {out.max:.3g} and keeps falling: every fall is a step thrown away because its "
         "gradient overflowed.",
         fix=_SCALE_FIX,
         source="Keras LossScaleOptimizer: a scale in balance falls about once in 2000 steps",

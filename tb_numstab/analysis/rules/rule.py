@@ -50,8 +50,8 @@ class Rule:
       families: families of analysis.families it applies to; () for any op.
       when: Ops of those families -> bool [n].
       precondition: ``when`` in words.
-      explain: one sentence with numbers; a format string over ``op``, ``x``, ``y``, ``out``, ``f`` (the
-        result's limits), ``site`` and ``n`` (what ``figures`` gives).
+      explain: one sentence with numbers; a format string over ``op``, ``variable``, ``x``, ``y``, ``out``, ``f``
+        (the result's limits) and ``n`` (what ``figures`` gives).
       fix: what to change.
       fixes: (precondition, fix) for special forms of the op; the first that holds goes before ``fix``.
       source: where the rule comes from.

@@ -194,7 +194,7 @@ RULES = (
         families=(),
         when=_symmetric,
         precondition="at the first step two layers in a row have kernels whose elements are all equal",
-        explain="All {out.size:,.0f} elements of {site.variable} start at {out.max:.3g}, and so does the next kernel: "
+        explain="All {out.size:,.0f} elements of {variable} start at {out.max:.3g}, and so does the next kernel: "
         "the units of this layer get the same gradient, and stay copies of each other.",
         fix=Fix(
             "Start kernels at random numbers; biases may start at 0.",

@@ -122,7 +122,7 @@ def _stopped(o: Ops) -> Mask:
 
 
 _STOOD_STILL = (
-    "{op} left {out.absorbed:,.0f} of {out.operands:,.0f} elements of {site.variable} as they were: "
+    "{op} left {out.absorbed:,.0f} of {out.operands:,.0f} elements of {variable} as they were: "
     "changes up to {y.top} vanish beside values of {out.top} in {f.name} ({f.precision} bits)."
 )
 
@@ -191,7 +191,7 @@ RULES = (
         when=_stopped,
         precondition="at least 95 % of the elements with a non-zero change keep their bits, although changes of this "
         "size moved the variable when it was smaller",
-        explain="{op} no longer changes {site.variable}: it stands at {out.top} (largest {out.magnitude:.5g}), "
+        explain="{op} no longer changes {variable}: it stands at {out.top} (largest {out.magnitude:.5g}), "
         "and a change of {y.top} is below half a unit in its last place ({f.name}, {f.precision} bits).",
         fix=Fix(
             "Count and accumulate in an integer or a wider format.",
@@ -215,7 +215,7 @@ RULES = (
         ),
         precondition="a trained variable in float16, bfloat16 or narrower keeps the bits of at least half the elements "
         "with a non-zero change",
-        explain="{op} left {out.absorbed:,.0f} of {out.operands:,.0f} elements of {site.variable} as they were: "
+        explain="{op} left {out.absorbed:,.0f} of {out.operands:,.0f} elements of {variable} as they were: "
         "{f.name} keeps {f.precision} significant bits.",
         fix=_FIX,
         source="Micikevicius et al. 2018 (mixed precision)",
@@ -231,7 +231,7 @@ RULES = (
         when=lambda o: (_gap(o) <= -3) & o.among(o.graph.trainable & o.graph.matrix),
         precondition="in two records on end the largest change of a trained matrix is at least 8 times its largest "
         "element before",
-        explain="{op} changes {site.variable} by up to {y.top} in one step; its largest element is now "
+        explain="{op} changes {variable} by up to {y.top} in one step; its largest element is then "
         "{out.magnitude:.3g}.",
         fix=Fix(
             "Lower the learning rate, scale the inputs, or clip the gradients.",
