@@ -146,16 +146,25 @@ def descend(tape: tf.GradientTape, loss: Any, *variables: tf.Variable) -> None:
         variable.assign_sub(0.01 * gradient)
 
 
-def log_of_sum(w: tf.Variable) -> Callable[[Any], Any]:
-    """The step that many kinds wrap in their own way."""
+def training_step(loss: Callable[..., Any], *variables: tf.Variable) -> Callable[..., Any]:
+    """The step that most kinds take: forward pass under a tape, backward pass, descent."""
 
-    def step(x: Any) -> Any:
+    def step(*arguments: Any) -> Any:
         with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
-        descend(tape, loss, w)
-        return loss
+            value = loss(*arguments)
+        descend(tape, value, *variables)
+        return value
 
     return step
+
+
+def log_of_sum(w: tf.Variable) -> Callable[[Any], Any]:
+    """The loss of the kinds that are special elsewhere."""
+
+    def loss(x: Any) -> Any:
+        return -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
+
+    return loss
 
 
 def ones() -> tf.Variable:

@@ -7,41 +7,34 @@ from typing import Any
 
 import tensorflow as tf
 
-from tests.instrument.kinds import WIDTH, Kind, Watching, descend, log_of_sum, ones, run
+from tests.instrument.kinds import WIDTH, Kind, Watching, log_of_sum, ones, run, training_step
 
 
 def eager_loop(watching: Watching) -> Sequence[Any]:
     w = tf.Variable(tf.ones([WIDTH, 1]))
 
-    def step(x: Any) -> Any:
-        with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(tf.math.log(x @ w))  # origin
-        descend(tape, loss, w)
-        return loss
+    def loss(x: Any) -> Any:
+        return -tf.reduce_mean(tf.math.log(x @ w))  # origin
 
-    run(watching, step)
+    run(watching, training_step(loss, w))
     return [w]
 
 
 def eager_in_backpropagation(watching: Watching) -> Sequence[Any]:
-    """The loss stays finite; the gradient of the square root at zero does not."""
+    """The loss stays finite; the gradient of the square root at zero does not. The step returns no tensor."""
     w = ones()
 
-    def step(x: Any) -> float:
-        with tf.GradientTape() as tape:
-            norm = tf.sqrt(tf.reduce_sum(tf.square(x * w), 1))  # origin
-            loss = tf.reduce_mean(norm)
-        descend(tape, loss, w)
-        return float(loss)
+    def loss(x: Any) -> Any:
+        return tf.reduce_mean(tf.sqrt(tf.reduce_sum(tf.square(x * w), 1)))  # origin
 
-    run(watching, step)
+    step = training_step(loss, w)
+    run(watching, lambda x: float(step(x)))
     return [w]
 
 
 def functions_run_eagerly(watching: Watching) -> Sequence[Any]:
     w = ones()
-
-    step = tf.function(log_of_sum(w))
+    step = tf.function(training_step(log_of_sum(w), w))
     tf.config.run_functions_eagerly(True)
     try:
         run(watching, step)
@@ -53,12 +46,13 @@ def functions_run_eagerly(watching: Watching) -> Sequence[Any]:
 def eager_update(watching: Watching) -> Sequence[Any]:
     """A function gives the gradient, eager code applies it."""
     w = ones()
+    loss = log_of_sum(w)
 
     @tf.function
     def gradient(x: Any) -> Any:
         with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
-        return tape.gradient(loss, w)
+            value = loss(x)
+        return tape.gradient(value, w)
 
     def step(x: Any) -> None:
         w.assign_sub(0.01 * gradient(x))
@@ -75,31 +69,17 @@ def eager_loss(watching: Watching) -> Sequence[Any]:
     def model(x: Any) -> Any:
         return tf.reduce_sum(x * w, 1)
 
-    def step(x: Any) -> Any:
-        with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(tf.math.log(model(x)))  # origin
-        descend(tape, loss, w)
-        return loss
+    def loss(x: Any) -> Any:
+        return -tf.reduce_mean(tf.math.log(model(x)))  # origin
 
-    run(watching, step)
+    run(watching, training_step(loss, w))
     return [w]
 
 
 def tape_around_function(watching: Watching) -> Sequence[Any]:
     """The loss is a function; tape and update are eager."""
     w = ones()
-
-    @tf.function
-    def compute_loss(x: Any) -> Any:
-        return -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
-
-    def step(x: Any) -> Any:
-        with tf.GradientTape() as tape:
-            loss = compute_loss(x)
-        descend(tape, loss, w)
-        return loss
-
-    run(watching, step)
+    run(watching, training_step(tf.function(log_of_sum(w)), w))
     return [w]
 
 
@@ -112,16 +92,10 @@ def backward_pass_of_function(watching: Watching) -> Sequence[Any]:
         return tf.sqrt(tf.reduce_sum(tf.square(x * w), 1))  # origin
 
     @tf.function
-    def compute_loss(p: Any) -> Any:
+    def loss_of(p: Any) -> Any:
         return tf.reduce_mean(p) + tf.reduce_sum(tf.square(v))
 
-    def step(x: Any) -> Any:
-        with tf.GradientTape() as tape:
-            loss = compute_loss(model(x))
-        descend(tape, loss, v, w)
-        return loss
-
-    run(watching, step)
+    run(watching, training_step(lambda x: loss_of(model(x)), v, w))
     return [w, v]
 
 

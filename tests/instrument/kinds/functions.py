@@ -8,39 +8,51 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tests.instrument.kinds import BAD, ROWS, WIDTH, Kind, Watching, batch, descend, log_of_sum, ones, run
+from tests.instrument.kinds import (
+    BAD,
+    ROWS,
+    WIDTH,
+    Kind,
+    Watching,
+    batch,
+    descend,
+    log_of_sum,
+    ones,
+    run,
+    training_step,
+)
 
 
 def tf_function(watching: Watching) -> Sequence[Any]:
     w = ones()
-
-    step = tf.function(log_of_sum(w))
-    run(watching, step)
+    run(watching, tf.function(training_step(log_of_sum(w), w)))
     return [w]
 
 
-def nested(watching: Watching) -> Sequence[Any]:
+def in_one_function(watching: Watching) -> Sequence[Any]:
+    """Forward pass, backward pass and update written out one below the other, as in a tutorial."""
     w = ones()
-
-    @tf.function
-    def model(x: Any) -> Any:
-        return tf.math.log(tf.reduce_sum(x * w, 1))  # origin
 
     @tf.function
     def step(x: Any) -> Any:
         with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(model(x))
-        descend(tape, loss, w)
+            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
+        w.assign_sub(0.01 * tape.gradient(loss, w))
         return loss
 
     run(watching, step)
     return [w]
 
 
+def nested(watching: Watching) -> Sequence[Any]:
+    w = ones()
+    run(watching, tf.function(training_step(tf.function(log_of_sum(w)), w)))
+    return [w]
+
+
 def traced_before(watching: Watching) -> Sequence[Any]:
     w = ones()
-
-    step = tf.function(log_of_sum(w))
+    step = tf.function(training_step(log_of_sum(w), w))
     step(tf.constant(batch(0)))
     run(watching, step)
     return [w]
@@ -48,33 +60,28 @@ def traced_before(watching: Watching) -> Sequence[Any]:
 
 def new_shapes(watching: Watching) -> Sequence[Any]:
     w = ones()
-
-    step = tf.function(log_of_sum(w))
+    step = tf.function(training_step(log_of_sum(w), w))
     run(watching, step, lambda i: [tf.constant(batch(i, rows=4 + i))])
     return [w]
 
 
 def reduce_retracing(watching: Watching) -> Sequence[Any]:
     w = ones()
-
-    step = tf.function(log_of_sum(w), reduce_retracing=True)
+    step = tf.function(training_step(log_of_sum(w), w), reduce_retracing=True)
     run(watching, step, lambda i: [tf.constant(batch(i, rows=4 + i))])
     return [w]
 
 
 def input_signature(watching: Watching) -> Sequence[Any]:
     w = ones()
-
-    step = tf.function(log_of_sum(w), input_signature=[tf.TensorSpec(None, tf.float32)])
+    step = tf.function(training_step(log_of_sum(w), w), input_signature=[tf.TensorSpec(None, tf.float32)])
     run(watching, step, lambda i: [batch(i, rows=4 + i)])
     return [w]
 
 
 def jit_compiled(watching: Watching) -> Sequence[Any]:
     w = ones()
-
-    step = tf.function(log_of_sum(w), jit_compile=True)
-    run(watching, step)
+    run(watching, tf.function(training_step(log_of_sum(w), w), jit_compile=True))
     return [w]
 
 
@@ -94,24 +101,19 @@ def jit_only(watching: Watching) -> Sequence[Any]:
     """XLA multiplies and subtracts in one rounding, and lands below zero where op by op nothing is left."""
     w = ones()
 
-    @tf.function(jit_compile=True)
-    def step(x: Any, angle: Any) -> Any:
-        with tf.GradientTape() as tape:
-            zero = 1.0 - tf.sin(angle) * tf.sin(angle) - tf.cos(angle) * tf.cos(angle)
-            loss = tf.reduce_mean(x * w) + tf.reduce_sum(tf.stop_gradient(tf.sqrt(zero)))  # origin
-        descend(tape, loss, w)
-        return loss
+    def loss(x: Any, angle: Any) -> Any:
+        zero = 1.0 - tf.sin(angle) * tf.sin(angle) - tf.cos(angle) * tf.cos(angle)
+        return tf.reduce_mean(x * w) + tf.reduce_sum(tf.stop_gradient(tf.sqrt(zero)))  # origin
 
     good, bad = angles()
+    step = tf.function(training_step(loss, w), jit_compile=True)
     run(watching, step, lambda i: [tf.constant(batch(i)), bad if i == BAD else good])
     return [w]
 
 
 def jit_forbidden(watching: Watching) -> Sequence[Any]:
     w = ones()
-
-    step = tf.function(log_of_sum(w), jit_compile=False)
-    run(watching, step)
+    run(watching, tf.function(training_step(log_of_sum(w), w), jit_compile=False))
     return [w]
 
 
@@ -140,13 +142,14 @@ def accumulation(watching: Watching) -> Sequence[Any]:
     """Gradients are summed over two calls, then applied by another function."""
     w = ones()
     total = tf.Variable(tf.zeros([WIDTH]), trainable=False)
+    loss = log_of_sum(w)
 
     @tf.function
     def accumulate(x: Any) -> Any:
         with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
-        total.assign_add(tape.gradient(loss, w))
-        return loss
+            value = loss(x)
+        total.assign_add(tape.gradient(value, w))
+        return value
 
     @tf.function
     def apply() -> None:
@@ -164,21 +167,16 @@ def accumulation(watching: Watching) -> Sequence[Any]:
 
 def gan(watching: Watching) -> Sequence[Any]:
     """Two functions a step, which update different variables."""
-    generator, critic = tf.Variable(tf.ones([WIDTH])), tf.Variable(tf.ones([WIDTH]))
+    generator, critic = ones(), ones()
 
-    @tf.function
-    def train_critic(x: Any) -> Any:
-        with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(tf.tanh(x * critic))
-        descend(tape, loss, critic)
-        return loss
+    def critic_loss(x: Any) -> Any:
+        return -tf.reduce_mean(tf.tanh(x * critic))
 
-    @tf.function
-    def train_generator(x: Any) -> Any:
-        with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * generator * critic, 1)))  # origin
-        descend(tape, loss, generator)
-        return loss
+    def generator_loss(x: Any) -> Any:
+        return -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * generator * critic, 1)))  # origin
+
+    train_critic = tf.function(training_step(critic_loss, critic))
+    train_generator = tf.function(training_step(generator_loss, generator))
 
     def step(x: Any) -> None:
         train_critic(x)
@@ -189,14 +187,15 @@ def gan(watching: Watching) -> Sequence[Any]:
 
 
 def learning_rate_changed(watching: Watching) -> Sequence[Any]:
-    w, rate = tf.Variable(tf.ones([WIDTH])), tf.Variable(0.01, trainable=False)
+    w, rate = ones(), tf.Variable(0.01, trainable=False)
+    loss = log_of_sum(w)
 
     @tf.function
     def step(x: Any) -> Any:
         with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
-        w.assign_sub(rate * tape.gradient(loss, w))
-        return loss
+            value = loss(x)
+        w.assign_sub(rate * tape.gradient(value, w))
+        return value
 
     def arguments(i: int) -> Sequence[Any]:
         rate.assign(0.01 / (i + 1))
@@ -207,21 +206,19 @@ def learning_rate_changed(watching: Watching) -> Sequence[Any]:
 
 
 def buffer_used_again(watching: Watching) -> Sequence[Any]:
-    w, buffer = tf.Variable(tf.ones([WIDTH])), np.empty([ROWS, WIDTH], np.float32)
-
-    step = tf.function(log_of_sum(w))
+    w, buffer = ones(), np.empty([ROWS, WIDTH], np.float32)
 
     def arguments(i: int) -> Sequence[Any]:
         buffer[:] = batch(i)
         return [buffer]
 
-    run(watching, step, arguments)
+    run(watching, tf.function(training_step(log_of_sum(w), w)), arguments)
     return [w]
 
 
 def variables_as_arguments(watching: Watching) -> Sequence[Any]:
     """One trace trains two variables in turn."""
-    pair = [tf.Variable(tf.ones([WIDTH])), tf.Variable(tf.fill([WIDTH], 2.0))]
+    pair = [ones(), tf.Variable(tf.fill([WIDTH], 2.0))]
 
     @tf.function
     def step(x: Any, weights: tf.Variable) -> Any:
@@ -236,6 +233,7 @@ def variables_as_arguments(watching: Watching) -> Sequence[Any]:
 
 KINDS: tuple[Kind, ...] = (
     tf_function,
+    in_one_function,
     nested,
     traced_before,
     new_shapes,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tests.instrument.kinds import ROWS, WIDTH, Kind, Watching, batch, descend, log_of_sum, ones, run
+from tests.instrument.kinds import ROWS, WIDTH, Kind, Watching, batch, log_of_sum, ones, run, training_step
 
 
 def custom_gradient(watching: Watching) -> Sequence[Any]:
@@ -21,46 +21,23 @@ def custom_gradient(watching: Watching) -> Sequence[Any]:
 
         return tf.math.log(tf.maximum(p, 1e-6)), backward
 
-    @tf.function
-    def step(x: Any) -> Any:
-        with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(score(tf.reduce_sum(x * w, 1)))
-        descend(tape, loss, w)
-        return loss
+    def loss(x: Any) -> Any:
+        return -tf.reduce_mean(score(tf.reduce_sum(x * w, 1)))
 
-    run(watching, step)
+    run(watching, tf.function(training_step(loss, w)))
     return [w]
 
 
 def recompute_grad(watching: Watching) -> Sequence[Any]:
     w = ones()
-
-    @tf.recompute_grad
-    def model(x: Any) -> Any:
-        return tf.math.log(tf.reduce_sum(x * w, 1))  # origin
-
-    @tf.function
-    def step(x: Any) -> Any:
-        with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(model(x))
-        descend(tape, loss, w)
-        return loss
-
-    run(watching, step)
+    run(watching, tf.function(training_step(tf.recompute_grad(log_of_sum(w)), w)))
     return [w]
 
 
 def ragged(watching: Watching) -> Sequence[Any]:
     w = tf.Variable(1.0)
-
-    @tf.function
-    def step(x: tf.RaggedTensor) -> Any:
-        with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
-        descend(tape, loss, w)
-        return loss
-
     lengths = [1 + i % WIDTH for i in range(ROWS)]
+    step = tf.function(training_step(log_of_sum(w), w))
     run(watching, step, lambda i: [tf.RaggedTensor.from_tensor(batch(i), lengths=lengths)])
     return [w]
 
@@ -86,8 +63,7 @@ def dataset_iterator(watching: Watching) -> Sequence[Any]:
     """The function takes its batches from an iterator by itself."""
     w = ones()
     batches = iter(tf.data.Dataset.from_tensor_slices(np.stack([batch(i) for i in range(16)])).prefetch(2))
-
-    train = log_of_sum(w)
+    train = training_step(log_of_sum(w), w)
     run(watching, tf.function(lambda iterator: train(next(iterator))), lambda i: [batches])
     return [w]
 
@@ -96,8 +72,7 @@ def captured_iterator(watching: Watching) -> Sequence[Any]:
     """The same, and nobody tells it which."""
     w = ones()
     batches = iter(tf.data.Dataset.from_tensor_slices(np.stack([batch(i) for i in range(16)])))
-
-    train = log_of_sum(w)
+    train = training_step(log_of_sum(w), w)
     run(watching, tf.function(lambda: train(next(batches))), lambda i: [])
     return [w]
 
@@ -109,14 +84,8 @@ def vectorized_map(watching: Watching) -> Sequence[Any]:
     def score(row: Any) -> Any:
         return tf.math.log(tf.reduce_sum(row * w * tf.exp(w)))  # origin
 
-    @tf.function
-    def step(x: Any) -> Any:
-        with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(tf.vectorized_map(score, x))
-        descend(tape, loss, w)
-        return loss
-
-    run(watching, step)
+    step = training_step(lambda x: -tf.reduce_mean(tf.vectorized_map(score, x)), w)
+    run(watching, tf.function(step))
     return [w]
 
 
@@ -156,7 +125,7 @@ def per_example_gradients(watching: Watching) -> Sequence[Any]:
 
 
 def python_inside(watching: Watching) -> Sequence[Any]:
-    """Python code looks at the loss and scales the next one; it runs once a step, whatever is measured."""
+    """Python code looks at the rows and scales the loss; it runs once a step, whatever is measured."""
     w = ones()
     seen: list[float] = []
 
@@ -164,15 +133,18 @@ def python_inside(watching: Watching) -> Sequence[Any]:
         seen.append(float(p[0]))
         return np.float32(1.0 + 0.01 * len(seen))
 
+    def loss(x: Any) -> Any:
+        p = tf.reduce_sum(x * w, 1)
+        factor = tf.numpy_function(scale, [tf.stop_gradient(p)], tf.float32)
+        return -tf.reduce_mean(tf.math.log(p)) * factor  # origin
+
+    train = training_step(loss, w)
+
     @tf.function
     def step(x: Any) -> Any:
-        p = tf.reduce_sum(x * w, 1)
-        factor = tf.numpy_function(scale, [p], tf.float32)
-        with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1))) * factor  # origin
-        descend(tape, loss, w)
-        tf.py_function(lambda value: seen.append(float(value)), [loss], [])
-        return loss
+        value = train(x)
+        tf.py_function(lambda v: seen.append(float(v)), [value], [])
+        return value
 
     run(watching, step)
     return [w, seen]
@@ -182,17 +154,14 @@ def python_differentiated(watching: Watching) -> Sequence[Any]:
     """Its gradient is Python code too, and both are in a loop."""
     w = ones()
 
-    @tf.function
-    def step(x: Any) -> Any:
-        with tf.GradientTape() as tape:
-            loss = 0.0
-            for _ in tf.range(1):
-                p = tf.py_function(lambda a: tf.reduce_sum(tf.square(a), 1), [x * w], tf.float32)
-                loss += tf.reduce_sum(tf.sqrt(p))  # origin
-        descend(tape, loss, w)
-        return loss
+    def loss(x: Any) -> Any:
+        total = 0.0
+        for _ in tf.range(1):
+            p = tf.py_function(lambda a: tf.reduce_sum(tf.square(a), 1), [x * w], tf.float32)
+            total += tf.reduce_sum(tf.sqrt(p))  # origin
+        return total
 
-    run(watching, step)
+    run(watching, tf.function(training_step(loss, w)))
     return [w]
 
 

@@ -40,9 +40,17 @@ def trained(model: Any) -> Sequence[Any]:
 
 def fit(watching: Watching, model: Any, data: Any = None, **options: Any) -> Sequence[Any]:
     """Fits the 16 batches in order."""
-    x, y = (data, None) if data is not None else (X, Y)
-    size = None if data is not None else 8
-    model.fit(x, y, batch_size=size, shuffle=False, verbose=0, callbacks=watching.callbacks(), **options)
+    source = {"x": X, "y": Y, "batch_size": 8} if data is None else {"x": data}
+    model.fit(**source, shuffle=False, verbose=0, callbacks=watching.callbacks(), **options)
+    return trained(model)
+
+
+def fit_by_hand(watching: Watching, model: Any) -> Sequence[Any]:
+    """Batch by batch."""
+    watching.attach(model)
+    for i in range(STEPS):
+        model.train_on_batch(batch(i), Y[:8])
+    watching.finish()
     return trained(model)
 
 
@@ -72,9 +80,8 @@ def fit_jit_only(watching: Watching) -> Sequence[Any]:
 
     good, bad = (np.repeat(angle, 8)[:, None] for angle in angles())
     y = np.concatenate([bad if i == BAD else good for i in range(16)])
-    model = model_of(loss, jit_compile=True)
-    model.fit(X, y, batch_size=8, shuffle=False, verbose=0, callbacks=watching.callbacks())
-    return trained(model)
+    data = tf.data.Dataset.from_tensor_slices((X, y)).batch(8)
+    return fit(watching, model_of(loss, jit_compile=True), data)
 
 
 def fit_without_jit(watching: Watching) -> Sequence[Any]:
@@ -90,12 +97,7 @@ def four_steps_per_execution(watching: Watching) -> Sequence[Any]:
 
 
 def train_on_batch(watching: Watching) -> Sequence[Any]:
-    model = model_of(log_loss)
-    watching.attach(model)
-    for i in range(STEPS):
-        model.train_on_batch(batch(i), Y[:8])
-    watching.finish()
-    return trained(model)
+    return fit_by_hand(watching, model_of(log_loss))
 
 
 def run_eagerly(watching: Watching) -> Sequence[Any]:

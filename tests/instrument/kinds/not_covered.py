@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tests.instrument.kinds import ROWS, WIDTH, Kind, Watching, batch, log_of_sum, ones, run
+from tests.instrument.kinds import ROWS, WIDTH, Kind, Watching, batch, log_of_sum, ones, run, training_step
 
 
 def queue(watching: Watching) -> Sequence[Any]:
     w = ones()
     losses = tf.queue.FIFOQueue(100, [tf.float32])
-
-    train = log_of_sum(w)
+    train = training_step(log_of_sum(w), w)
 
     @tf.function
     def step(x: Any) -> Any:
@@ -31,7 +30,7 @@ def bare_handle(watching: Watching) -> Sequence[Any]:
     """Nobody can tell whose handle it is."""
     w = ones()
     batches = iter(tf.data.Dataset.from_tensor_slices(np.stack([batch(i) for i in range(16)])))
-    handle, train = batches._iterator_resource, log_of_sum(w)
+    handle, train = batches._iterator_resource, training_step(log_of_sum(w), w)
 
     @tf.function
     def step() -> Any:

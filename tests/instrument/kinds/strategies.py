@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tests.instrument.kinds import Kind, Watching, batch, ones, run
+from tests.instrument.kinds import Kind, Watching, batch, log_of_sum, ones, run
 from tests.instrument.kinds.keras_fits import X, Y, fit, log_loss, model_of
 
 
@@ -18,14 +18,26 @@ def two_replicas() -> tf.distribute.MirroredStrategy:
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 
-def replica_step(w: tf.Variable) -> Callable[[Any], Any]:
+def weight_in(strategy: tf.distribute.Strategy) -> tf.Variable:
+    """A weight for each column, in each replica."""
+    with strategy.scope():
+        return ones()
+
+
+def batches_for(strategy: tf.distribute.Strategy) -> Any:
+    """A distributed iterator over the batches."""
+    data = tf.data.Dataset.from_tensor_slices(np.concatenate([batch(i) for i in range(16)])).batch(8)
+    return iter(strategy.experimental_distribute_dataset(data))
+
+
+def replica_step(loss: Callable[[Any], Any], w: tf.Variable) -> Callable[[Any], Any]:
     """What each replica does."""
 
     def step(x: Any) -> Any:
         with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))  # origin
-        w.assign_sub(0.01 * tf.distribute.get_replica_context().all_reduce("sum", tape.gradient(loss, w)))
-        return loss
+            value = loss(x)
+        w.assign_sub(0.01 * tf.distribute.get_replica_context().all_reduce("sum", tape.gradient(value, w)))
+        return value
 
     return step
 
@@ -33,11 +45,9 @@ def replica_step(w: tf.Variable) -> Callable[[Any], Any]:
 def mirrored(watching: Watching) -> Sequence[Any]:
     """strategy.run inside a tf.function, with values made for each replica."""
     strategy = two_replicas()
-    with strategy.scope():
-        w = ones()
+    w = weight_in(strategy)
+    replica = replica_step(log_of_sum(w), w)
     halves = [[tf.constant(half) for half in np.split(batch(i), 2)] for i in range(16)]
-
-    replica = replica_step(w)
 
     @tf.function
     def step(x: Any) -> Any:
@@ -53,12 +63,8 @@ def mirrored(watching: Watching) -> Sequence[Any]:
 def mirrored_iterator(watching: Watching) -> Sequence[Any]:
     """The function takes its batches from a distributed iterator."""
     strategy = two_replicas()
-    with strategy.scope():
-        w = ones()
-    data = tf.data.Dataset.from_tensor_slices(np.concatenate([batch(i) for i in range(16)])).batch(8)
-    batches = iter(strategy.experimental_distribute_dataset(data))
-
-    replica = replica_step(w)
+    w, batches = weight_in(strategy), batches_for(strategy)
+    replica = replica_step(log_of_sum(w), w)
 
     @tf.function
     def step(iterator: Any) -> Any:
@@ -71,11 +77,8 @@ def mirrored_iterator(watching: Watching) -> Sequence[Any]:
 def mirrored_captured(watching: Watching) -> Sequence[Any]:
     """The function captures the distributed iterator, and takes from it in a loop."""
     strategy = two_replicas()
-    with strategy.scope():
-        w = ones()
-    data = tf.data.Dataset.from_tensor_slices(np.concatenate([batch(i) for i in range(16)])).batch(8)
-    batches = iter(strategy.experimental_distribute_dataset(data))
-    replica = replica_step(w)
+    w, batches = weight_in(strategy), batches_for(strategy)
+    replica = replica_step(log_of_sum(w), w)
 
     @tf.function
     def step() -> Any:
@@ -110,10 +113,8 @@ def values(variables: Sequence[Any]) -> Sequence[Any]:
 def mirrored_eager(watching: Watching) -> Sequence[Any]:
     """strategy.run outside any tf.function: each replica has a thread of its own."""
     strategy = two_replicas()
-    with strategy.scope():
-        w = ones()
-
-    replica = tf.function(replica_step(w))
+    w = weight_in(strategy)
+    replica = tf.function(replica_step(log_of_sum(w), w))
 
     def step(x: Any) -> Any:
         return strategy.run(replica, args=(x,))
