@@ -14,14 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorboard.context import RequestContext
 from tensorboard.data.provider import DataProvider
 
 import tb_numstab
 from tb_numstab.instrument import host
 from tb_numstab.store.event_files import read_runs
-from tb_numstab.store.provider import ProviderReader
-from tests.support.readers import PROVIDERS, only_run
+from tests.support.readers import PROVIDERS, only_run, provided_runs
 
 
 @pytest.fixture(autouse=True)
@@ -126,7 +124,7 @@ def test_two_writers_in_one_folder(provider: Callable[[Path], DataProvider], tmp
                 one(number)
             with second.as_default():
                 other(number)
-    for runs in (read_runs(str(tmp_path)), ProviderReader(provider(tmp_path)).runs(RequestContext(), "")):
+    for runs in (read_runs(str(tmp_path)), provided_runs(provider(tmp_path))):
         (data,) = runs
         assert [session.steps for session in data.sessions] == [[0, 1, 2, 3]] * 2
         assert data.problems == []

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import tensorflow as tf
-from tensorboard.context import RequestContext
 from tensorboard.data.provider import DataProvider
 
 import tb_numstab
@@ -19,9 +18,7 @@ from tb_numstab.instrument import run_log
 from tb_numstab.schema.names import parse_tag
 from tb_numstab.store.event_files import read_runs
 from tb_numstab.store.provider import ProviderReader
-from tests.support.readers import PROVIDERS
-
-CONTEXT = RequestContext()
+from tests.support.readers import CONTEXT, PROVIDERS
 
 
 def test_of_many_workers_the_first_to_go_bad_is_named(tmp_path: Path) -> None:
@@ -64,7 +61,7 @@ def test_a_session_in_parts_is_read_as_one(in_parts: Path, provider: Callable[[P
     assert parts == set(range(len(parts))) and len(parts) > 2
     reader = ProviderReader(behind)
     (listed,) = reader.summaries(CONTEXT, "")
-    (data,) = reader.runs(CONTEXT, "")
+    data = reader.run(CONTEXT, "", listed.name)
     (session,) = data.sessions
     (from_files,) = read_runs(str(in_parts))[0].sessions
     assert (from_files.steps, from_files.encoded) == (session.steps, session.encoded)

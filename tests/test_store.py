@@ -9,18 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tensorboard.context import RequestContext
-from tensorboard.data.provider import DataProvider
+from tensorboard.data.provider import DataProvider, RunTagFilter
 
 from tb_numstab.schema.names import ops_tag, steps_tag
 from tb_numstab.schema.record import decode_record, encode_record
 from tb_numstab.store.decoded import DecodedRecords
 from tb_numstab.store.event_files import LogFolder, read_runs
 from tb_numstab.store.provider import ProviderReader
-from tests.support.readers import PROVIDERS, only_run, python_provider
+from tests.support.readers import CONTEXT, PROVIDERS, only_run, provided_runs, python_provider
 from tests.support.runs import SCENARIOS, SyntheticRun, make_run
 from tests.support.synthetic import SESSION, START, Recorder
 
-CONTEXT = RequestContext()
 LATER = "20250102T040000-00000001"
 
 
@@ -29,7 +28,7 @@ LATER = "20250102T040000-00000001"
 
 @pytest.mark.parametrize("provider", PROVIDERS.values(), ids=PROVIDERS)
 def test_provider_reads_what_event_files_hold(provider: Callable[[Path], DataProvider], logdir: Path) -> None:
-    runs = ProviderReader(provider(logdir)).runs(CONTEXT, "")
+    runs = provided_runs(provider(logdir))
     assert runs == read_runs(str(logdir))
     assert [run.name for run in runs] == sorted(SCENARIOS)
     assert all(len(run.sessions[0].steps) == 80 and not run.problems for run in runs)
@@ -55,7 +54,7 @@ def test_runs_have_the_names_tensorboard_gives(
     for folder in (".", "a", "a/b c"):
         small.write(tmp_path / folder)
     names = [run.name for run in read_runs(str(tmp_path))]
-    assert names == [r.name for r in ProviderReader(provider(tmp_path)).runs(CONTEXT, "")] == [".", "a", "a/b c"]
+    assert names == [r.name for r in provided_runs(provider(tmp_path))] == [".", "a", "a/b c"]
 
 
 def test_run_that_is_not_there(logdir: Path) -> None:
@@ -105,7 +104,7 @@ def test_restart_is_another_session(
         run.ops(small.sites)
         for record in small.records[:4]:
             run.step(replace(record, session=LATER))
-    (data,) = ProviderReader(provider(tmp_path)).runs(CONTEXT, "")
+    (data,) = provided_runs(provider(tmp_path))
     assert [(s.id, s.steps) for s in data.sessions] == [(SESSION, list(range(10))), (LATER, list(range(4)))]
     assert read_runs(str(tmp_path)) == [data]
 
@@ -168,9 +167,9 @@ class CountingProvider:
     def list_tensors(self, context: RequestContext, **options: object) -> object:
         return self.behind.list_tensors(context, **options)
 
-    def read_tensors(self, context: RequestContext, **options: object) -> object:
-        self.read += options["run_tag_filter"].tags  # type: ignore[attr-defined]
-        return self.behind.read_tensors(context, **options)
+    def read_tensors(self, context: RequestContext, *, run_tag_filter: RunTagFilter, **options: object) -> object:
+        self.read += run_tag_filter.tags
+        return self.behind.read_tensors(context, run_tag_filter=run_tag_filter, **options)
 
 
 def test_unchanged_run_is_not_read_again(small: SyntheticRun, tmp_path: Path) -> None:

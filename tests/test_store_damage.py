@@ -11,7 +11,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tensorboard.compat.proto import tensor_pb2, types_pb2
-from tensorboard.context import RequestContext
 from tensorboard.data.provider import DataProvider
 
 from tb_numstab.schema import numstab_pb2 as pb
@@ -21,12 +20,9 @@ from tb_numstab.schema.ops import OpSite
 from tb_numstab.schema.record import StepRecord, encode_record
 from tb_numstab.store.assemble import MAX_GAP, UNDESCRIBED
 from tb_numstab.store.event_files import read_runs
-from tb_numstab.store.provider import ProviderReader
-from tests.support.readers import PROVIDERS, only_run
+from tests.support.readers import PROVIDERS, only_run, provided_runs
 from tests.support.runs import SyntheticRun
 from tests.support.synthetic import SESSION, START, Recorder, framed
-
-CONTEXT = RequestContext()
 
 
 def test_truncated_tail_is_how_a_live_run_ends(small: SyntheticRun, tmp_path: Path) -> None:
@@ -98,7 +94,7 @@ def test_records_of_a_newer_version_are_one_problem(
         run.ops(small.sites).step(small.records[0])
         for step in (1, 2):
             run.event(steps_tag(SESSION), newer(small.records[step]), step, START + step)
-    (data,) = ProviderReader(provider(tmp_path)).runs(CONTEXT, "")
+    (data,) = provided_runs(provider(tmp_path))
     assert data.sessions[0].steps == [0]
     (problem,) = data.problems
     assert problem.startswith("2 step records") and "upgrade tb-numstab" in problem
@@ -163,7 +159,7 @@ def test_foreign_data_under_our_name(
         run.tensor("numstab/strings/ops/0", strings, 0, START)
         run.event("numstab/<script>/steps", b"x", 0, START)
         run.event(steps_tag("other"), b"x", 0, START, plugin="another")
-    (data,) = ProviderReader(provider(tmp_path)).runs(CONTEXT, "")
+    (data,) = provided_runs(provider(tmp_path))
     sessions = {s.id: s for s in data.sessions}
     assert sessions[SESSION].steps == [0]
     assert not any(s.steps for s in data.sessions if s.id != SESSION)

@@ -49,12 +49,6 @@ class ProviderReader:
         with self._lock:
             return self._update(context, experiment, name, tags)
 
-    def runs(self, context: RequestContext, experiment: str) -> list[RunData]:
-        """Every run that holds tb-numstab data, by name."""
-        listed = self._list(context, experiment, None)
-        with self._lock:
-            return [self._update(context, experiment, name, listed[name]) for name in sorted(listed)]
-
     def summaries(self, context: RequestContext, experiment: str) -> list[RunSummary]:
         """Every run that holds tb-numstab data, by name; of a session only its last record is read."""
         listed = self._list(context, experiment, None)

@@ -14,9 +14,12 @@ from tensorboard.util.grpc_util import ChannelCredsType
 
 from tb_numstab.schema.names import PLUGIN_NAME
 from tb_numstab.store.event_files import read_runs
+from tb_numstab.store.provider import ProviderReader
 from tb_numstab.store.run_data import RunData
 
 KEEP_ALL = 0
+
+CONTEXT = RequestContext()
 
 
 def only_run(logdir: Path) -> RunData:
@@ -24,6 +27,12 @@ def only_run(logdir: Path) -> RunData:
     runs = read_runs(str(logdir))
     assert len(runs) == 1
     return runs[0]
+
+
+def provided_runs(provider: DataProvider) -> list[RunData]:
+    """Every run behind a data provider, asked for as the tab asks: first the list, then one by one."""
+    reader = ProviderReader(provider)
+    return [reader.run(CONTEXT, "", listed.name) for listed in reader.summaries(CONTEXT, "")]
 
 
 def rust_provider(logdir: Path, samples: int | None = KEEP_ALL) -> DataProvider:
@@ -71,7 +80,7 @@ def _loaded(provider: DataProvider, seconds: float = 10.0) -> DataProvider:
     """Waits until what the server lists has stood still: it answers while it still loads."""
     before, deadline = None, time.monotonic() + seconds
     while time.monotonic() < deadline:
-        runs = provider.list_tensors(RequestContext(), experiment_id="", plugin_name=PLUGIN_NAME)
+        runs = provider.list_tensors(CONTEXT, experiment_id="", plugin_name=PLUGIN_NAME)
         now = {(run, tag): series.max_step for run, tags in runs.items() for tag, series in tags.items()}
         if now and now == before:
             return provider
