@@ -23,6 +23,7 @@ from tb_numstab.analysis.rules.generic import (
     NONFINITE_RECEIVED,
     NONFINITE_VARIABLE,
     ORIGIN_UNKNOWN,
+    fix_of_data,
 )
 from tb_numstab.analysis.rules.rule import Rule
 from tb_numstab.analysis.rules.where_trap import WHERE_TRAP
@@ -54,7 +55,7 @@ def origin_finding(graph: OpGraph, table: Row, origin: Origin, clean: tuple[int,
     ops = Ops.of(graph, table, np.array([slot]))
     text, numbers = ops.explain(rule.explain, 0)
     title, rule_id = rule.title, rule.id
-    fix = rule.fix_for(ops)
+    fix = fix_of_data(graph.sites[slot]) if rule is NONFINITE_INPUT else rule.fix_for(ops)
     trapped = trapped_forward(graph, table, origin)
     if trapped is not None:
         forward = graph.sites[trapped]
@@ -92,7 +93,8 @@ def recorded_origin_finding(graph: OpGraph, origin: Origin, seen: int) -> Findin
     where = f"{called(graph, origin.slot)} at {place(site)}"
     text = f"{where} gave the first NaN or Inf; this log has no record of step {origin.step}."
     why = (Hop(origin.slot, seen, text),)
-    return _finding(graph, origin, rule.id, rule.title, text, rule.fix, why, {})
+    fix = fix_of_data(site) if rule is NONFINITE_INPUT else rule.fix
+    return _finding(graph, origin, rule.id, rule.title, text, fix, why, {})
 
 
 def unknown_origin_finding(graph: OpGraph, table: Row, step: int) -> Finding | None:

@@ -14,12 +14,14 @@ from tensorflow.python.eager import record
 from tb_numstab.instrument.bucket import Bucket, hold_back
 from tb_numstab.instrument.cluster import worker
 from tb_numstab.instrument.collector import Collector, Entry, Update
+from tb_numstab.instrument.data_names import named_arguments
 from tb_numstab.instrument.host_calls import token_of
 from tb_numstab.instrument.inline import call_inline
 from tb_numstab.instrument.nesting import outer, outermost, place
 from tb_numstab.instrument.op_types import (
     ALIASES,
     CALLS,
+    FROM_ITERATOR,
     HOST_CODE,
     PACKING,
     READS,
@@ -70,7 +72,7 @@ class GraphRecorder(Recorder):
         self._top = tf.compat.v1.get_default_graph()
         self.repeatable = Repeatable(args, kwargs)
         with self.recording(), tf.summary.record_if(False):
-            self._add_arguments(args, kwargs)
+            self._add_arguments(function, args, kwargs)
             result = self.call(function, args, kwargs)
         if self.problem is None:
             self.returned = self._mark_returned(result)
@@ -82,13 +84,13 @@ class GraphRecorder(Recorder):
         self.compiled |= bool(function._jit_compile)
         return call_inline(function, args, kwargs)
 
-    def _add_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _add_arguments(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         where = self.describe("Placeholder", "argument", ())
-        for index, tensor in enumerate(tf.nest.flatten((args, kwargs), expand_composites=True)):
+        for index, (name, tensor) in enumerate(named_arguments(function, args, kwargs)):
             if isinstance(tensor, tf.Variable):
                 continue  # its reads are measured
             if tf.is_tensor(tensor) and is_measured(tensor.dtype.name):
-                site = dataclasses.replace(where, name=f"argument_{index}", role=Role.INPUT)
+                site = dataclasses.replace(where, name=f"argument_{index}", role=Role.INPUT, variable=name)
                 self.arguments[tensor._id] = self._measure(tensor, site, self._top)
 
     def _mark_returned(self, result: Any) -> list[int]:
@@ -144,8 +146,10 @@ class GraphRecorder(Recorder):
         if op_type in CALLS:
             site = dataclasses.replace(site, inputs=site.inputs + self._close_call(outputs[0].op, site.inputs))
         events = counts_events(op_type, [i.dtype.name for i in inputs])
+        parts = self.repeatable.element_names(inputs[0]) if op_type in FROM_ITERATOR else []
         for index, tensor in measured:
-            slot = self._measure(tensor, dataclasses.replace(site, output=index), graph, inputs if events else ())
+            site = dataclasses.replace(site, output=index, variable=parts[index] if index < len(parts) else "")
+            slot = self._measure(tensor, site, graph, inputs if events else ())
             for position in pending:
                 self._parameters.setdefault(id(graph), []).append((slot, position, inputs[position]))
         self.remember(op_type, inputs, self.slot_of(measured[0][1]))

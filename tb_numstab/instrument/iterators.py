@@ -136,12 +136,12 @@ def opened(arguments: Arguments) -> Arguments:
     return _mapped(arguments, Replay.iterator)
 
 
-def handles_in(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
-    """The handles of all iterators among the arguments."""
+def iterators_in(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+    """All iterators among the arguments; of a distributed one, those of its replicas."""
     found: list[Any] = []
 
     def note(iterator: Any) -> Any:
-        found.append(iterator._iterator_resource)
+        found.append(iterator)
         return iterator
 
     _mapped(Arguments(args, kwargs, {}), note)

@@ -7,7 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from tb_numstab.instrument.iterators import handles_in
+from tb_numstab.instrument.data_names import element_names
+from tb_numstab.instrument.iterators import iterators_in
 from tb_numstab.instrument.nesting import outermost
 from tb_numstab.instrument.op_types import CALLS, FROM_ITERATOR, LEGACY_RANDOM, SAFE_RESOURCE_READS
 from tb_numstab.instrument.recorder import owner_of
@@ -28,7 +29,7 @@ class Repeatable:
         self.refusal: str | None = None
         self.notes: set[str] = set()
         self.iterators: dict[int, Any] = {}
-        self._given = {handle._id for handle in handles_in(args, kwargs)}
+        self._given = {it._iterator_resource._id: it.element_spec for it in iterators_in(args, kwargs)}
 
     def check(self, op_type: str, inputs: Sequence[Any]) -> None:
         """Takes the next op; its inputs may be of any graph."""
@@ -55,6 +56,14 @@ class Repeatable:
             self._refuse(
                 "it captures an iterator that cannot be read twice; give it the data, or the iterator, as an argument"
             )
+
+    def element_names(self, handle: Any) -> list[str]:
+        """What to call the parts of the elements of an iterator that was checked; [] where it is not known."""
+        handle = outermost(handle)
+        if handle._id in self._given:
+            return element_names(self._given[handle._id])
+        captured = self.iterators.get(id(handle))
+        return [] if captured is None else element_names(captured.element_spec)
 
     def _refuse(self, reason: str) -> None:
         self.refusal = self.refusal or reason

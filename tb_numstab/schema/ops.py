@@ -47,7 +47,8 @@ class OpSite:
       frames: the Python stack, the user's own line first.
       layer: Keras path, for example ``"sequential/dense_1"``; "" outside a layer.
       role: what the op does in the step.
-      variable: name of the variable read or updated, else "".
+      variable: name of the variable read or updated; of an INPUT what the program calls it, such as ``"x"`` or, of
+        what a dataset gives, ``"element[1]"``; else "".
       trainable: whether that variable is trained.
       gradient_of: slot of the forward op that this gradient op differentiates, or -1.
       returned: True when the watched function returns this tensor.

@@ -109,7 +109,77 @@ def test_nan_in_the_data_is_called_what_it_is() -> None:
     step(tf.constant(x))
     health = tb_numstab.log_step(0)
     assert health.origin is not None and health.origin.source is Source.INPUT
-    assert health.findings[0].site.name == "argument_0"
+    (finding,) = health.findings
+    assert finding.summary.startswith("x holds NaN in 1 and Inf in 0 of ")
+    assert finding.fix.after == "if tf.reduce_all(tf.math.is_finite(x)): train_step(...)"
+
+
+def inputs(x: float, y: float) -> tuple[dict[str, Any], Any]:
+    """Two examples; the last has these values in its part called "image", and for its label."""
+    image = tf.constant([[1.0, 1.0], [1.0, x]])
+    return {"image": image, "text": tf.constant(["a", "b"])}, tf.constant([1.0, y])
+
+
+def loss_of(w: tf.Variable, features: dict[str, Any], y: Any) -> Any:
+    return tf.reduce_mean(tf.square(tf.reduce_sum(features["image"] * w, 1) - y))
+
+
+def of_arguments(data: tuple[Any, Any], w: tf.Variable) -> Any:
+    @tb_numstab.watch(every=1)
+    @tf.function
+    def step(batch: Any, labels: Any) -> Any:
+        return loss_of(w, batch, labels)
+
+    return step(data[0], labels=data[1])
+
+
+def of_an_iterator(data: tuple[Any, Any], w: tf.Variable) -> Any:
+    @tb_numstab.watch(every=1)
+    @tf.function
+    def step(iterator: Any) -> Any:
+        return loss_of(w, *next(iterator))
+
+    return step(iter(tf.data.Dataset.from_tensors(data)))
+
+
+def of_a_captured_iterator(data: tuple[Any, Any], w: tf.Variable) -> Any:
+    iterator = iter(tf.data.Dataset.from_tensors(data))
+
+    @tb_numstab.watch(every=1)
+    @tf.function
+    def step() -> Any:
+        return loss_of(w, *next(iterator))
+
+    return step()
+
+
+@pytest.mark.parametrize(
+    ("train", "data", "name"),
+    [
+        (of_arguments, inputs(np.nan, 1.0), "batch['image']"),
+        (of_arguments, inputs(1.0, np.inf), "labels"),
+        (of_an_iterator, inputs(np.nan, 1.0), "element[0]['image']"),
+        (of_an_iterator, inputs(1.0, np.nan), "element[1]"),
+        (of_a_captured_iterator, inputs(1.0, np.nan), "element[1]"),
+    ],
+)
+def test_the_part_of_the_data_is_named_and_filtered(train: Any, data: Any, name: str) -> None:
+    train(data, tf.Variable([1.0, 1.0]))
+    (finding,) = tb_numstab.log_step(0).findings
+    assert finding.summary.startswith(f"{name} holds NaN in ")
+    assert f"tf.math.is_finite({name})" in finding.fix.after
+
+
+def test_what_filters_the_data_is_code_that_does(tmp_path: Path) -> None:
+    dataset = tf.data.Dataset.from_tensor_slices(inputs(1.0, np.nan)).batch(1)
+    model = keras.Sequential([keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    health = tb_numstab.NumericalHealth(str(tmp_path), every=1)
+    model.fit(dataset.map(lambda x, y: (x["image"], y)), verbose=0, callbacks=[health])
+    assert health.health is not None
+    (finding,) = health.health.findings
+    assert "such as (x, y); element[1] is its 2nd part." in finding.fix.text
+    assert len(list(eval(finding.fix.after, {"dataset": dataset, "tf": tf}))) == 1
 
 
 @pytest.mark.parametrize("compiled", [True, False])

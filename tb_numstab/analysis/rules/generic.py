@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from tb_numstab.analysis.families import operand_positions
 from tb_numstab.analysis.finding import Fix
-from tb_numstab.analysis.graph import Mask
+from tb_numstab.analysis.graph import Mask, ordinal
 from tb_numstab.analysis.ops import Ops
 from tb_numstab.analysis.rules.rule import Rule
+from tb_numstab.schema.ops import OpSite
 
 NONFINITE_INPUT = Rule(
     id="nonfinite-input",
@@ -17,7 +20,7 @@ NONFINITE_INPUT = Rule(
     when=lambda o: o.out.nan + o.out.inf > 0,
     precondition="an argument of the watched function, or what it takes from a dataset, holds NaN or Inf, and it "
     "reaches a result",
-    explain="The input holds NaN in {out.nan:,.0f} and Inf in {out.inf:,.0f} of {out.size:,.0f} elements.",
+    explain="{variable} holds NaN in {out.nan:,.0f} and Inf in {out.inf:,.0f} of {out.size:,.0f} elements.",
     fix=Fix(
         "Clean the data, or drop such examples.",
         "dataset",
@@ -25,6 +28,21 @@ NONFINITE_INPUT = Rule(
     ),
     source="IEEE 754-2019 6.2",
 )
+
+
+def fix_of_data(site: OpSite) -> Fix:
+    """The fix of NONFINITE_INPUT for one argument of the step, or one part of what a dataset gives."""
+    finite = f"tf.reduce_all(tf.math.is_finite({site.variable}))"
+    if not site.variable:
+        return NONFINITE_INPUT.fix
+    if site.op_type == "Placeholder":
+        return Fix("Clean the data, or leave out such batches.", "train_step(...)", f"if {finite}: train_step(...)")
+    part = re.match(r"element\[(\d+)\]", site.variable)
+    text = f"{NONFINITE_INPUT.fix.text} An element is what the dataset gives"
+    which = f", such as (x, y); element[{part[1]}] is its {ordinal(int(part[1]) + 1)} part." if part else "."
+    parameter = "*element" if part else "element"
+    return Fix(text + which, "dataset", f"dataset.filter(lambda {parameter}: {finite})")
+
 
 NONFINITE_VARIABLE = Rule(
     id="nonfinite-variable",
