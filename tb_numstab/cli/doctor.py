@@ -15,6 +15,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from tb_numstab.analysis.narrate import counted
 from tb_numstab.cli.errors import EXIT_CLEAN, EXIT_UNUSABLE
 from tb_numstab.cli.text import printable
 from tb_numstab.plugin.backend import STATIC_FILES
@@ -44,7 +45,7 @@ class Check:
     """One line of the report: what, and what to know about it.
 
     Attributes:
-      state: "ok", "absent" (nothing wrong), "never" (nowhere covered) or "broken".
+      state: "ok", "absent" (nothing wrong), "limit" (nowhere covered) or "broken".
     """
 
     state: str
@@ -62,11 +63,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Prints one line per check and returns the exit code."""
     print(f"tb-numstab {metadata.version('tb-numstab')}, Python {platform.python_version()}, {platform.platform()}")
-    broken = False
+    broken = 0
     for check in checks():
         print(check, flush=True)
-        broken = broken or check.state == "broken"
+        broken += check.state == "broken"
+    print(f"\n{_conclusion(broken)}")
     return EXIT_UNUSABLE if broken else EXIT_CLEAN
+
+
+def _conclusion(broken: int) -> str:
+    if broken:
+        return f"{counted(broken, 'line')} above {'is' if broken == 1 else 'are'} broken."
+    if not _has_tensorflow():
+        return "Logs can be read and shown here. Trainings can be measured once TensorFlow is installed."
+    return "Trainings can be measured here, and their logs read and shown."
+
+
+def _has_tensorflow() -> bool:
+    return util.find_spec("tensorflow") is not None
 
 
 def checks() -> Iterator[Check]:
@@ -75,13 +89,14 @@ def checks() -> Iterator[Check]:
     yield from (_version(r) for r in required if r.marker is None)
     yield _tab()
     for name, use in OPTIONAL.items():
-        yield Check("ok", name, use) if util.find_spec(name) else Check("absent", name, f"not needed; for {use}")
-    if util.find_spec("tensorflow") is None:
-        yield Check("absent", "TensorFlow", "logs can be read here, trainings cannot be measured")
+        yield Check("ok", name, f"for {use}") if util.find_spec(name) else Check("absent", name, f"only for {use}")
+    flavours = [r for r in required if r.name.startswith("tensorflow")]
+    if not _has_tensorflow():
+        yield Check("absent", "TensorFlow", f"only for measuring trainings: {_remedy(flavours[0])}")
         return
-    flavours = [r for r in required if r.name.startswith("tensorflow") and _installed(r.name)]
-    yield from (_version(r) for r in flavours)
-    yield Check("ok", f"keras {_installed('keras')}") if _installed("keras") else Check("broken", "keras", "missing")
+    yield from (_version(r) for r in flavours if _installed(r.name))
+    keras = _installed("keras")
+    yield Check("ok", f"keras {keras}") if keras else Check("broken", "keras", "not installed: pip install keras")
     yield from _measuring()
 
 
@@ -96,10 +111,14 @@ def _installed(name: str) -> str:
 def _version(requirement: Requirement) -> Check:
     version = _installed(requirement.name)
     if not version:
-        return Check("broken", requirement.name, "not installed")
+        return Check("broken", requirement.name, f"not installed: {_remedy(requirement)}")
     if not requirement.specifier.contains(version, prereleases=True):
-        return Check("broken", f"{requirement.name} {version}", f"tb-numstab needs {requirement.specifier}")
+        return Check("broken", f"{requirement.name} {version}", f"tb-numstab needs another: {_remedy(requirement)}")
     return Check("ok", f"{requirement.name} {version}")
+
+
+def _remedy(requirement: Requirement) -> str:
+    return f"pip install '{requirement.name}{requirement.specifier}'"
 
 
 def _tab() -> Check:
@@ -130,7 +149,7 @@ def _measuring() -> Iterator[Check]:
         yield from (Check("broken" if error else "ok", name, error) for name, error in report.items())
         yield _log(Path(folder), len(report))
         yield Check("ok", "devices", ", ".join(devices))
-        yield Check("never", "queues and tables that a step changes", "see docs/coverage.md")
+        yield Check("limit", "steps that change a queue or a table", "not measured; see docs/coverage.md")
 
 
 def _log(folder: Path, trainings: int) -> Check:
