@@ -30,20 +30,23 @@ class Forecast:
     """When a rising value meets its limit.
 
     Attributes:
+      start: the step of the last record.
       slope: median rise per step (Theil-Sen); over the later half where that is steeper.
       steps: steps from the last record until the limit is met.
       low, high: the same for the upper and the lower quartile of the slopes.
     """
 
+    start: int
     slope: float
     steps: float
     low: float
     high: float
 
     def text(self, event: str) -> str:
-        """The forecast in words: "overflows in about 14 steps (8-25)"."""
+        """The forecast in words: "overflows in about 14 steps (8-25) from step 222"."""
         low, high = f"{self.low:.0f}", f"{self.high:.0f}"
-        return f"{event} in about {self.steps:.0f} steps" + (f" ({low}-{high})" if low != high else "")
+        between = f" ({low}-{high})" if low != high else ""
+        return f"{event} in about {self.steps:.0f} steps{between} from step {self.start}"
 
 
 def forecast(steps: Floats, values: Floats, limit: float, horizon: float = HORIZON) -> Forecast | None:
@@ -69,7 +72,7 @@ def forecast(steps: Floats, values: Floats, limit: float, horizon: float = HORIZ
     if slow <= 0 or (limit - level) / slow > horizon * (steps[-1] - steps[0]):
         return None
     ahead = max(limit - level, 0.0)
-    return Forecast(slope, ahead / slope, ahead / fast, ahead / slow)
+    return Forecast(int(steps[-1]), slope, ahead / slope, ahead / fast, ahead / slow)
 
 
 def _agreement(count: int) -> float:

@@ -14,7 +14,7 @@ def test_a_line_meets_its_limit_where_it_says() -> None:
     assert ahead is not None
     assert ahead.slope == pytest.approx(2.0)
     assert ahead.steps == pytest.approx((400 - 300) / 2)
-    assert ahead.text("overflows") == "overflows in about 50 steps"
+    assert ahead.text("overflows") == "overflows in about 50 steps from step 150"
 
 
 def test_one_outlier_changes_little() -> None:
@@ -52,7 +52,7 @@ def test_too_few_points_are_no_trend() -> None:
 
 
 def test_a_value_beyond_its_limit_meets_it_now() -> None:
-    assert forecast(STEPS, STEPS, limit=100.0) == Forecast(1.0, 0.0, 0.0, 0.0)
+    assert forecast(STEPS, STEPS, limit=100.0) == Forecast(150, 1.0, 0.0, 0.0, 0.0)
 
 
 def test_history_keeps_a_window_and_lets_new_slots_in() -> None:
