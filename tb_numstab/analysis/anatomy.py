@@ -26,7 +26,15 @@ class Anatomy:
         forward = graph.role(Role.FORWARD) & graph.scalar & graph.guards.differentiated
         scaled = graph.as_mask(graph.edge_target[graph.as_mask(self.loss_scales)[graph.edge_source]])
         found = np.flatnonzero(forward & ~scaled)
-        return int(found[-1]) if len(found) else -1
+        return self._total(int(found[-1])) if len(found) else -1
+
+    def _total(self, slot: int) -> int:
+        """The sum that a part of the loss goes into: a gradient passes a sum unchanged, so no op is its gradient."""
+        graph = self.graph
+        sums = graph.mask("add") & graph.scalar & graph.role(Role.FORWARD)
+        while len(total := [int(s) for s in graph.consumers(slot) if sums[s] and s > slot]):
+            slot = total[0]
+        return slot
 
     @cached_property
     def loss_scales(self) -> Slots:

@@ -9,7 +9,9 @@ import numpy as np
 from tb_numstab.analysis.anatomy import Anatomy
 from tb_numstab.analysis.columns import Columns
 from tb_numstab.analysis.graph import OpGraph
-from tb_numstab.schema.columns import Row
+from tb_numstab.analysis.reversal import Reversals
+from tb_numstab.schema.columns import INDEX, Row
+from tb_numstab.schema.ops import Role
 
 EDGE = 5
 """Records at the start and at the end whose median loss is compared."""
@@ -39,6 +41,9 @@ class Course:
         of all gradients together, from samples where these are large.
       steps: from the first record's step to the last one's.
       spiking: whether the last record's norm was a spike; ``spikes`` counts those that were.
+      reversals: whether gradients turn round from step to step.
+      skipped: steps of the records on end, up to the last, in which gradients were not finite and no trained
+        variable changed.
     """
 
     def __init__(self) -> None:
@@ -48,6 +53,8 @@ class Course:
         self.scale: list[float] = []
         self.spikes = 0
         self.spiking = False
+        self.reversals = Reversals()
+        self.skipped: list[int] = []
         self._usual: deque[float] = deque(maxlen=RECENT)
         self._largest = 0.0
         self._first_step: int | None = None
@@ -71,6 +78,9 @@ class Course:
         finite = len(parts.gradients) > 0 and bool((rows.finite == rows.size).all())
         self.norm.append(float(np.sqrt(rows.sum_sq.sum())) if finite else np.nan)
         self._judge(self.norm[-1])
+        self.reversals.feed(parts, table, step, self.norm[-1])
+        bad = bool((rows.nan + rows.inf > 0).any())
+        self.skipped = [*self.skipped, step] if bad and not _trains(graph, table) else []
 
     def _judge(self, norm: float) -> None:
         """Whether the norm is out of all proportion to those before."""
@@ -108,3 +118,14 @@ class Course:
         noise = float(np.median(np.abs(np.diff(self.loss[-RECENT:]))))
         moved = abs(self.last_loss - float(np.median(self.loss[:EDGE])))
         return moved <= max(noise, FLAT * abs(self.last_loss))
+
+
+_NUMBERS = [INDEX[name] for name in ("zero", "negative", "min", "max", "sum_sq")]
+
+
+def _trains(graph: OpGraph, table: Row) -> bool:
+    """Whether a trained variable is left with other numbers than it was found with."""
+    updates = np.flatnonzero(graph.role(Role.UPDATE) & graph.trainable)
+    updates = updates[Columns.of(table, updates).size > 0]
+    found = np.array([graph.reads.get(graph.sites[slot].variable, slot) for slot in updates], np.int64)
+    return not np.array_equal(table[updates][:, _NUMBERS], table[found][:, _NUMBERS])

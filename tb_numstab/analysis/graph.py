@@ -220,7 +220,7 @@ class OpGraph:
         """(slot, old value, change, total) of an update; None where the change is not known."""
         x, y = int(self.x[slot]), int(self.y[slot])
         if x < 0 and not self.sites[slot].looped:  # it may have been read in another graph of the step
-            read = self._reads.get(self.sites[slot].variable, slot)
+            read = self.reads.get(self.sites[slot].variable, slot)
             x = read if read < slot else -1
         if self.sites[slot].op_type != "AssignVariableOp":
             return (slot, x, y, slot) if y >= 0 else None
@@ -232,7 +232,7 @@ class OpGraph:
         return None
 
     @cached_property
-    def _reads(self) -> dict[str, int]:
+    def reads(self) -> dict[str, int]:
         """The first slot that reads each variable, by its name."""
         reads: dict[str, int] = {}
         for slot, site in enumerate(self.sites):

@@ -100,14 +100,14 @@ class Ops:
         return mask[self.y_slots] & (self.y_slots >= 0)
 
     def explain(
-        self, template: str, index: int, figures: Mapping[str, float] | None = None
+        self, template: str, index: int, figures: Mapping[str, float | str] | None = None
     ) -> tuple[str, dict[str, float]]:
         """A rule's sentence about the slot at ``index``, and the finite numbers in it, by name.
 
         Args:
           template: see Rule.explain.
           index: which of the slots.
-          figures: further numbers, for ``n``.
+          figures: further numbers and words, for ``n``.
         """
         site = self.graph.sites[self.slots[index]]
         names = {

@@ -60,10 +60,17 @@ class Origin:
     symptoms: tuple[int, ...]
 
 
-def find_origin(graph: OpGraph, table: Row, step: int) -> Origin | None:
-    """The origin of the non-finite values of one step, or None when none does harm."""
+def find_origin(graph: OpGraph, table: Row, step: int, symptoms: tuple[int, ...] | None = None) -> Origin | None:
+    """The origin of the non-finite values of one step, or None when none does harm.
+
+    Args:
+      graph: the op table.
+      table: float64 [N, WIDTH], every slot's row in the step.
+      step: the step.
+      symptoms: the non-finite slots to go back from, where they are not those that do harm.
+    """
     search = _Search(graph, table)
-    symptoms = search.symptoms()
+    symptoms = search.symptoms() if symptoms is None else symptoms
     if not symptoms:
         return None
     search.walk(symptoms)

@@ -23,6 +23,11 @@ BESIDE_POLE = 2.0**-4
 """Distance of 1 + x from 0 at which log1p(x) counts as close to its pole."""
 
 
+def never(o: Ops) -> Mask:
+    """The precondition of a rule whose findings the engine makes itself."""
+    return np.zeros(len(o.slots), bool)
+
+
 def structural(test: Test) -> Callable[[Ops], Mask]:
     """A precondition that the graph alone decides."""
     return lambda o: o.among(o.graph.guards.chosen(test, o.slots))

@@ -33,11 +33,20 @@ def train(
     finally:
         keras.config.set_dtype_policy("float32")
     random = np.random.default_rng(0)
-    step = tb_numstab.watch(every=1)(model.train_on_batch)
+
+    def step(i: int) -> None:
+        x = random.normal(size=(16, 8)).astype("float32")
+        model.train_on_batch(x * np.float32(scale(i)), np.tanh(x[:, :1] + x[:, 1:2] * x[:, 2:3]))
+
+    return watched(step, steps)
+
+
+def watched(step: Callable[[int], Any], steps: int, every: int = 1) -> dict[str, Finding]:
+    """Findings by rule after some steps, each given its number."""
+    watched_step = tb_numstab.watch(every=every)(step)
     with tempfile.TemporaryDirectory() as logdir, tf.summary.create_file_writer(logdir).as_default():
         for i in range(steps):
-            x = random.normal(size=(16, 8)).astype("float32")
-            step(x * np.float32(scale(i)), np.tanh(x[:, :1] + x[:, 1:2] * x[:, 2:3]))
+            watched_step(i)
             health = tb_numstab.log_step(i)
     return {finding.rule: finding for finding in health.findings}
 
@@ -74,6 +83,33 @@ def batch_normalised() -> Sequence[Any]:
 def steep(y: Any, predicted: Any) -> Any:
     """A loss whose gradient leaves float16, also when it is scaled down a little."""
     return 1e12 * tf.reduce_mean(tf.cast(predicted, tf.float32))
+
+
+def scaled_by_hand(scale: float, skip: str = "cond") -> dict[str, Finding]:
+    """Findings about a loss with a fixed scale; a step with a gradient that is not finite changes nothing.
+
+    Args:
+      scale: what the loss is multiplied by; the gradient of the float16 product overflows from about 2^17 on.
+      skip: "cond" leaves the update out, "zero" makes the change 0, "old" assigns the old value.
+    """
+    x = tf.constant(np.random.default_rng(0).normal(size=(16, 8)), tf.float16)
+    w = tf.Variable(tf.ones([8, 1]))
+
+    @tf.function
+    def train() -> None:
+        with tf.GradientTape() as tape:
+            product = tf.cast(tf.matmul(x, tf.cast(w, tf.float16)), tf.float32)
+            loss = scale * tf.reduce_mean(tf.square(product))
+        change = 0.01 * tape.gradient(loss, w) / scale
+        finite = tf.reduce_all(tf.math.is_finite(change))
+        if skip == "zero":
+            w.assign_sub(tf.where(finite, change, 0.0))
+        elif skip == "old":
+            w.assign(tf.where(finite, w - change, w))
+        elif finite:
+            w.assign_sub(change)
+
+    return watched(lambda i: train(), steps=30)
 
 
 def outliers(step: int) -> float:

@@ -10,6 +10,7 @@ from tb_numstab.analysis.families import operand_positions
 from tb_numstab.analysis.finding import Fix
 from tb_numstab.analysis.graph import Mask, ordinal
 from tb_numstab.analysis.ops import Ops
+from tb_numstab.analysis.patterns import never
 from tb_numstab.analysis.rules.rule import Rule
 from tb_numstab.schema.ops import OpSite
 
@@ -77,7 +78,7 @@ ORIGIN_UNKNOWN = Rule(
     id="nonfinite-step-not-reproduced",
     title="A step went NaN or Inf, and its origin is unknown",
     families=(),
-    when=lambda o: np.zeros(len(o.slots), bool),
+    when=never,
     precondition="a result or a variable was NaN or Inf after a step, and the run of the step that was measured stayed "
     "finite; a product that is finite in one order only is named as the possible cause",
     explain="A result or a variable was not finite after this step. The run of it that was measured stayed finite: the "

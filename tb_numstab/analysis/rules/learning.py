@@ -1,10 +1,10 @@
-"""Whether the optimizer's steps have the right size: learning rate, gradient norm, loss scale, epsilon."""
+"""Whether the optimizer's steps have the right size: learning rate, gradient norm, epsilon."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from tb_numstab.analysis.columns import Columns, Floats
+from tb_numstab.analysis.columns import Columns, Floats, Power
 from tb_numstab.analysis.finding import Certainty, Fix, Severity
 from tb_numstab.analysis.graph import Mask
 from tb_numstab.analysis.ops import Ops
@@ -21,8 +21,11 @@ SMALL = 2.0**-20
 WEAK = 2.0**-10
 """Norm of all gradients over that of all trained matrices, below which standing still may be the gradient's doing."""
 
-SEARCH = 16
-"""Records in which a loss scale that starts too large is found: Keras starts at 2^15 and halves."""
+USUAL = 2.0**-10
+"""The same where nothing is wrong: a thousandth."""
+
+SMALL_BESIDE = 1e-3
+"""What epsilon should be of the root mean square of a gradient at most."""
 
 PERSISTENT = 10
 """Records on end that make the size of steps more than a start."""
@@ -31,6 +34,18 @@ PERSISTENT = 10
 def _ratio(o: Ops) -> Floats:
     """Root mean square of the change over that of the variable it leaves."""
     return np.asarray(o.y.rms / o.out.rms, np.float64)
+
+
+def _rate_figures(o: Ops, index: int) -> dict[str, float | str]:
+    course, ratio = o.memory.course, float(_ratio(o)[index])
+    usual = f"{USUAL / ratio:.1g} times this learning rate would make it the usual thousandth" if ratio else "it is 0"
+    return {
+        "part": Power(np.log2(ratio)),
+        "usual": usual,
+        "first": course.loss[0],
+        "last": course.last_loss,
+        "norm": course.norm[-1],
+    }
 
 
 def _trained_matrix(o: Ops) -> Mask:
@@ -64,21 +79,7 @@ def _norm_figures(o: Ops, index: int) -> dict[str, float]:
     return {"norm": course.norm[-1], "usual": course.usual_norm, "clipnorm": course.norm_quantile(0.9)}
 
 
-def _scale_below_one(o: Ops) -> Mask:
-    """A loss scale that shrinks gradients."""
-    scale = o.among(o.graph.as_mask(o.anatomy.loss_scales))
-    return np.asarray(scale & (o.out.max < 1))
-
-
-def _scale_falling(o: Ops) -> Mask:
-    """A loss scale that only fell, 1024-fold in a few records: the search for one takes less."""
-    recent = np.log2(o.memory.course.scale[-SEARCH:])
-    falls = np.diff(recent)
-    falling = (falls <= 0).all() and np.count_nonzero(falls) >= 5 and recent[0] - recent[-1] >= 10
-    return o.among(o.graph.as_mask(o.anatomy.loss_scales)) & falling
-
-
-def _epsilon_rules(o: Ops) -> Mask:
+def _epsilon_dominates(o: Ops) -> Mask:
     """Most of the optimizer's sqrt(v) + epsilon have every sqrt(v) below epsilon.
 
     A few do in healthy networks: the bias of an attention's keys has no gradient but rounding.
@@ -89,12 +90,6 @@ def _epsilon_rules(o: Ops) -> Mask:
     return np.asarray(below & (2 * np.count_nonzero(below) > np.count_nonzero(root)))
 
 
-_SCALE_FIX = Fix(
-    "Look for the op whose gradient overflows even so; or use bfloat16, which needs no loss scale.",
-    'keras.mixed_precision.set_global_policy("mixed_float16")',
-    'keras.mixed_precision.set_global_policy("mixed_bfloat16")',
-)
-
 RULES = (
     Rule(
         id="learning-rate-high",
@@ -103,13 +98,9 @@ RULES = (
         when=_too_large,
         precondition="over 10 records the root mean square of a trained matrix's update is above a tenth of the "
         "matrix's own, and the median loss of the last 5 records is not below the first loss",
-        explain="{op} changes {variable} by 2^{n.bits:.0f} of its size in every step; the loss began at "
-        "{n.first:.4g}, and is {n.last:.4g}.",
-        figures=lambda o, i: {
-            "bits": float(np.log2(_ratio(o)[i])),
-            "first": o.memory.course.loss[0],
-            "last": o.memory.course.last_loss,
-        },
+        explain="{op} changes {variable} by {n.part} of its size in every step: {n.usual}. The loss "
+        "began at {n.first:.4g}, and is {n.last:.4g}.",
+        figures=_rate_figures,
         fix=Fix("Lower the learning rate.", "keras.optimizers.Adam(1e-1)", "keras.optimizers.Adam(1e-3)"),
         source="MindInsight: log10 of update over weight above -1; AUTOTRAINER (ICSE 2021)",
         stage=Stage.STANDING,
@@ -123,15 +114,11 @@ RULES = (
         title="Steps are so small that nothing changes",
         families=("update",),
         when=_too_small,
-        precondition="the updates of all trained matrices are below 2^-20 of them, the gradient is not small against "
-        "them, and over at least 50 records the loss has moved by less than it differs from batch to batch",
-        explain="{op} changes {variable} by 2^{n.bits:.0f} of its size in a step, and no matrix changes more; "
-        "the loss stays at {n.last:.4g}, although the gradient is there (norm {n.norm:.3g}).",
-        figures=lambda o, i: {
-            "bits": float(np.log2(_ratio(o)[i])),
-            "last": o.memory.course.last_loss,
-            "norm": o.memory.course.norm[-1],
-        },
+        precondition="the updates of all trained matrices are below 2^-20 of them, the norm of all gradients is above "
+        "2^-10 of theirs, and over at least 50 records the loss has moved by less than it differs from batch to batch",
+        explain="{op} changes {variable} by {n.part} of its size in a step, and no matrix changes more: "
+        "{n.usual}. The loss stays at {n.last:.4g}, although the gradient is there (norm {n.norm:.3g}).",
+        figures=_rate_figures,
         fix=Fix("Raise the learning rate.", "keras.optimizers.SGD(1e-7)", "keras.optimizers.SGD(1e-2)"),
         source="MindInsight: log10 of update over weight below -4; SageMaker Debugger",
         stage=Stage.STANDING,
@@ -162,43 +149,16 @@ RULES = (
         once=True,
     ),
     Rule(
-        id="loss-scale-below-one",
-        title="The loss scale has fallen below 1",
-        families=(),
-        when=_scale_below_one,
-        precondition="the variable that holds the loss scale is below 1",
-        explain="{variable} is {out.max:.3g}: gradients overflowed at every larger scale, and below 1 it makes "
-        "them smaller, which is what a loss scale is there to prevent.",
-        fix=_SCALE_FIX,
-        source="Keras LossScaleOptimizer; Micikevicius et al. 2018",
-        stage=Stage.STANDING,
-        severity=Severity.WARNING,
-        patience=3,
-        once=True,
-    ),
-    Rule(
-        id="loss-scale-falling",
-        title="The loss scale keeps falling",
-        families=(),
-        when=_scale_falling,
-        precondition="within 16 records the loss scale fell 1024-fold, in at least 5 of them, and never rose",
-        explain="{variable} is {out.max:.3g} and keeps falling: every fall is a step thrown away because its "
-        "gradient overflowed.",
-        fix=_SCALE_FIX,
-        source="Keras LossScaleOptimizer: a scale in balance falls about once in 2000 steps",
-        stage=Stage.STANDING,
-        severity=Severity.WARNING,
-        once=True,
-    ),
-    Rule(
-        id="optimizer-epsilon-rules",
+        id="optimizer-epsilon-dominates",
         title="The optimizer's epsilon is larger than the gradients",
         families=("add",),
-        when=_epsilon_rules,
+        when=_epsilon_dominates,
         precondition="over 5 records, for most variables, every sqrt(v) in the sqrt(v) + epsilon of an optimizer is "
         "below epsilon, and above 0 somewhere",
         explain="{op} adds an epsilon of {y.max:.3g} to root mean squares of gradients of at most {x.max:.3g}: steps "
-        "are no longer scaled by the gradient's size, and shrink with it.",
+        "are no longer scaled by the gradient's size, and shrink with it. An epsilon of {n.epsilon:.0e} would be small "
+        "beside them.",
+        figures=lambda o, i: {"epsilon": float(o.x.max[i]) * SMALL_BESIDE},
         fix=Fix(
             "Lower epsilon, or scale the loss up.",
             "keras.optimizers.Adam(1e-3, epsilon=1e-3)",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -61,7 +61,7 @@ class Rule:
       patience: consecutive records in which ``when`` must hold; two are enough when they lie far apart.
       once: one finding per session, about the op that shows it first; else one per source line.
       trend: of a Stage.TREND rule.
-      figures: of a standing rule, the numbers of ``n`` for the slot at an index of Ops.
+      figures: of a standing rule, the numbers and words of ``n`` for the slot at an index of Ops.
     """
 
     id: str
@@ -80,7 +80,7 @@ class Rule:
     patience: int = 1
     once: bool = False
     trend: Trend | None = None
-    figures: Callable[[Ops, int], dict[str, float]] | None = field(default=None, repr=False)
+    figures: Callable[[Ops, int], Mapping[str, float | str]] | None = field(default=None, repr=False)
 
     def fix_for(self, op: Ops) -> Fix:
         """The fix that suits one op, given as Ops of one slot."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from tb_numstab.analysis.columns import Columns, Floats
+from tb_numstab.analysis.columns import Columns, Floats, Power
 from tb_numstab.analysis.finding import Certainty, Fix, Severity
 from tb_numstab.analysis.graph import Mask, Slots
 from tb_numstab.analysis.guards import Guards
+from tb_numstab.analysis.narrate import variable_name
 from tb_numstab.analysis.ops import Ops
 from tb_numstab.analysis.rules.rule import Rule, Stage
 from tb_numstab.schema.ops import Role
@@ -48,6 +49,11 @@ def _saturated(o: Ops) -> Mask:
     return np.asarray(o.x_among(hidden) & (_passed(o) < SATURATED))
 
 
+def _saturation_figures(o: Ops, index: int) -> dict[str, float]:
+    arguments = Columns.of(o.table, o.graph.x[o.x_slots[index : index + 1]])
+    return {"passed": Power(np.log2(_passed(o)[index])), "arguments": Power(np.log2(arguments.rms[0]))}
+
+
 def _drift(o: Ops) -> Floats:
     """Bits that activations grow by, layer by layer."""
     products, inputs, _ = o.anatomy.layers
@@ -66,10 +72,20 @@ def _drifting(o: Ops) -> Mask:
     return o.among(o.graph.as_mask([products[np.argmax(bits * np.sign(total))]] if drifts else []))
 
 
-def _drift_figures(o: Ops, index: int) -> dict[str, float]:
-    bits = _drift(o)
-    own = bits[o.anatomy.layers[0] == o.slots[index]]
-    return {"layers": float(len(bits)), "total": float(bits.sum()), "own": float(own[0])}
+def _drift_figures(o: Ops, index: int) -> dict[str, float | str]:
+    bits, (products, _, kernels) = _drift(o), o.anatomy.layers
+    own = int(np.flatnonzero(products == o.slots[index])[0])
+    site = o.graph.sites[kernels[own]]
+    inputs = np.prod((site.shape or ())[:-1], dtype=np.float64)
+    return {
+        "layers": float(len(bits)),
+        "total": float(bits.sum()),
+        "own": float(bits[own]),
+        "kernel": variable_name(site),
+        "size": float(Columns.of(o.table, kernels[own : own + 1]).rms[0]),
+        "inputs": float(inputs),
+        "wanted": float(np.sqrt(2 / inputs)),
+    }
 
 
 def _symmetric(o: Ops) -> Mask:
@@ -153,9 +169,10 @@ RULES = (
         when=_saturated,
         precondition="over 5 records the gradient behind a sigmoid or tanh is below 2^-7 of that before it (root mean "
         "squares), and another layer with a kernel follows",
-        explain="{op} lets 2^{n.bits:.0f} of the gradient through ({out.size:,.0f} elements): nearly every argument is "
-        "where the function is flat. Results lie between {x.min:.3g} and {x.max:.3g}.",
-        figures=lambda o, i: {"bits": float(np.log2(_passed(o)[i]))},
+        explain="{op} lets {n.passed} of the gradient through ({out.size:,.0f} elements): nearly every argument is "
+        "where the function is flat. Results lie between {x.min:.3g} and {x.max:.3g}; the root mean square of the "
+        "arguments is {n.arguments}, where 1 is about right.",
+        figures=_saturation_figures,
         fix=Fix(
             "Normalise what goes into it, start with smaller weights, or use another activation.",
             'keras.layers.Dense(64, activation="tanh")(x)',
@@ -175,7 +192,8 @@ RULES = (
         precondition="at the first step the root mean square of the activations changes by a factor of 2^10 or more "
         "through three or more layers with kernels, three quarters of them in the same direction",
         explain="Through {n.layers:.0f} layers the activations change by 2^{n.total:.0f} at the first step; {op} "
-        "changes them by 2^{n.own:.1f}.",
+        "changes them by 2^{n.own:.1f}. {n.kernel} starts with a root mean square of {n.size:.2g}; He's for its "
+        "{n.inputs:.0f} inputs is {n.wanted:.2g}.",
         figures=_drift_figures,
         fix=Fix(
             "Initialise by the number of inputs (Glorot, He), or normalise between layers.",
@@ -214,7 +232,8 @@ RULES = (
         precondition="over 5 records, in the variance + epsilon of a square root, every variance is below a sixteenth "
         "of epsilon, and one is above 0",
         explain="{op} adds an epsilon of {y.max:.3g} to variances of at most {x.max:.3g}: what is normalised keeps a "
-        "scale far below 1.",
+        "scale far below 1. Inputs {n.factor:.0f} times as large would have variances of about 1.",
+        figures=lambda o, i: {"factor": float(o.x.max[i]) ** -0.5},
         fix=Fix(
             "Scale the inputs up, or lower epsilon (not below 1e-7 in float16).",
             "keras.layers.LayerNormalization(epsilon=1e-3)",

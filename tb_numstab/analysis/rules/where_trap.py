@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from tb_numstab.analysis.finding import Fix
+from tb_numstab.analysis.patterns import never
 from tb_numstab.analysis.rules.rule import Rule
 
 WHERE_TRAP = Rule(
     id="where-gradient-trap",
     title="tf.where hides a NaN that its gradient does not",
     families=(),
-    when=lambda o: np.zeros(len(o.slots), bool),
+    when=never,
     precondition="a non-finite result is discarded by Select or SelectV2 in the forward pass, and its gradient op "
     "multiplies it by 0",
     explain="",
