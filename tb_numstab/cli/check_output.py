@@ -57,7 +57,8 @@ class Checked:
     def ignored(self) -> str:
         """How many findings do not count, and why; "" without any."""
         parts = ((self.known, "known from the baseline"), (self.unselected, "of rules that are not selected"))
-        return ", ".join(f"{count} {why}" for count, why in parts if count)
+        told = ", ".join(f"{count} {why}" for count, why in parts if count)
+        return f"not counted: {told}" if told else ""
 
     @property
     def notes(self) -> Sequence[str]:

@@ -47,7 +47,6 @@ class Console:
 
 
 def line_about(finding: Finding) -> str:
-    """A finding in one line: step, severity, what, where, and what to change."""
+    """A finding in one line: step, severity, where, what, and what to change."""
     where = finding.site.source or place(finding.site)
-    summary = finding.summary.rstrip(".")
-    return f"step {finding.first_step}: {finding.severity.value}: {summary} at {where}: {finding.fix.text}"
+    return f"step {finding.first_step}: {finding.severity.value} at {where}: {finding.summary} {finding.fix.text}"
