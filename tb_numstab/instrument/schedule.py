@@ -37,8 +37,10 @@ class Fixed(Schedule):
 class Auto(Schedule):
     """Dense at first, then as often as the cost allows, and never more than ``max_records`` times.
 
-    Steps 0, 1, 2, 4, 8, ... are measured until the distance is the one at which measuring takes COST_SHARE
-    of the time. It grows further with the steps behind, as fast as the records that are left run out.
+    Steps 0, 1, 2, 5, 10, 21, ... are measured until the distance is the one at which measuring takes COST_SHARE
+    of the time. It grows further with the steps behind, as fast as the records that are left run out. It is
+    always odd: what alternates from step to step, such as the gradients of a training that diverges, would
+    look alike in all even steps.
 
     Args:
       max_records: at least 2.
@@ -68,7 +70,7 @@ class Auto(Schedule):
         extra = max(0.0, self._measured - self._plain)
         affordable = int(extra / (COST_SHARE * self._plain)) if self._plain else self._step
         rationed = 2 * self._step // max(self._left, 1)
-        return max(1, min(self._step, affordable), rationed)
+        return max(1, min(self._step, affordable), rationed) | 1
 
     def _note_duration(self) -> None:
         now, began = self._clock(), self._began

@@ -113,7 +113,7 @@ def watch(
     Args:
       function: a tf.function, or any callable that calls tf.functions or runs ops eagerly. One call is
         one training step.
-      every: measure every N-th call, the first one included; or ``"auto"``: calls 0, 1, 2, 4, 8, ..., then
+      every: measure every N-th call, the first one included; or ``"auto"``: calls 0, 1, 2, 5, 10, ..., then
         as often as 2 % of the training time allows (schedule.COST_SHARE).
       replay: on the calls between, check that nothing non-finite comes out; if it does, run that call
         again, measured, from the state before it. Costs one copy of the step's variables and the

@@ -45,7 +45,7 @@ def drawn(step: int) -> Any:
 
 
 def descend(
-    rate: float, batch: Batch = everything, steps: int = 80, every: int = 1, optimizer: Any = None
+    rate: float, batch: Batch = everything, steps: int = 80, every: int | str = 1, optimizer: Any = None
 ) -> dict[str, Finding]:
     """Findings by rule.
 

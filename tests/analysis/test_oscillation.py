@@ -70,6 +70,10 @@ def test_records_an_odd_number_of_steps_apart_show_it(every: int, seen: bool) ->
     assert ("learning-rate-diverges" in found) == seen
 
 
+def test_the_default_schedule_shows_it() -> None:
+    assert "learning-rate-diverges" in descend(1.1, steps=200, every="auto")
+
+
 @pytest.mark.parametrize(("batch", "rate"), [(halves, 0.2), (drawn, 0.2), (drawn, 0.4)])
 def test_data_that_make_gradients_alternate_are_no_fault_of_the_learning_rate(batch: Batch, rate: float) -> None:
     found = descend(rate, batch, steps=200)

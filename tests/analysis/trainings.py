@@ -41,7 +41,7 @@ def train(
     return watched(step, steps)
 
 
-def watched(step: Callable[[int], Any], steps: int, every: int = 1) -> dict[str, Finding]:
+def watched(step: Callable[[int], Any], steps: int, every: int | str = 1) -> dict[str, Finding]:
     """Findings by rule after some steps, each given its number."""
     watched_step = tb_numstab.watch(every=every)(step)
     with tempfile.TemporaryDirectory() as logdir, tf.summary.create_file_writer(logdir).as_default():

@@ -25,7 +25,13 @@ def run(steps: int, survey: float, plain: float = 1.0, max_records: int = 10_000
 
 
 def test_the_start_is_dense() -> None:
-    assert run(100, survey=3.0)[:6] == [0, 1, 2, 4, 8, 16]
+    assert run(100, survey=3.0)[:6] == [0, 1, 2, 5, 10, 21]
+
+
+@pytest.mark.parametrize("max_records", [64, 10_000])
+def test_even_and_odd_steps_take_turns(max_records: int) -> None:
+    measured = run(5_000, survey=3.0, max_records=max_records)
+    assert [step % 2 for step in measured] == [i % 2 for i in range(len(measured))]
 
 
 @pytest.mark.parametrize("survey", [1.5, 4.0, 11.0])
