@@ -27,9 +27,7 @@ def asked(test: Test) -> Callable[[Ops], Mask]:
 def _exp_behind(g: Guards, slot: int, through: tuple[str, ...]) -> int:
     """The unbounded Exp a value comes from, -1 when there is none."""
     for _ in range(DEPTH):
-        if slot < 0:
-            return -1
-        family, x, y = g.graph.family(slot), int(g.graph.x[slot]), int(g.graph.y[slot])
+        family, x, y = g.family(slot), g.x(slot), g.y(slot)
         if family == "exp":
             return -1 if g.stabilised(x) else slot
         if family not in through:
@@ -44,11 +42,9 @@ def _leads_to_exp(g: Guards, slot: int) -> bool:
 
 def softmax_by_hand(g: Guards, slot: int) -> bool:
     """The quotient: exp(z) divided by a sum of the same exp(z), the maximum not subtracted."""
-    above = _exp_behind(g, int(g.graph.x[slot]), ("move", "cast", "mul"))
+    above = _exp_behind(g, g.x(slot), ("move", "cast", "mul"))
     return (
-        computed(g, slot)
-        and above >= 0
-        and above == _exp_behind(g, int(g.graph.y[slot]), ("sum", "mean", "move", "cast", "add"))
+        computed(g, slot) and above >= 0 and above == _exp_behind(g, g.y(slot), ("sum", "mean", "move", "cast", "add"))
     )
 
 
@@ -65,90 +61,85 @@ def of_masked_exponentials(o: Ops) -> Mask:
 
 def _exp_below(g: Guards, slot: int) -> int:
     """The Exp whose results a Log takes, summed or averaged; -1 when there is none."""
-    slot = int(g.graph.x[slot])
+    slot = g.x(slot)
     for _ in range(DEPTH):
-        if slot < 0 or g.graph.family(slot) == "exp":
+        if g.family(slot) == "exp":
             return slot
-        if g.graph.family(slot) not in ("sum", "mean", "move", "cast", "mul", "div"):
+        if g.family(slot) not in ("sum", "mean", "move", "cast", "mul", "div"):
             return -1
-        slot = int(g.graph.x[slot])
+        slot = g.x(slot)
     return -1
 
 
 def log_of_softmax(g: Guards, slot: int) -> bool:
     """Log of what Softmax gave, or the quotient exp(z) / sum(exp(z))."""
-    x = int(g.graph.x[slot])
+    x = g.x(slot)
     return g.reaches(x, ("softmax",), ("move", "cast", "clip", "select")) or _is_share_of_exponentials(g, x)
 
 
 def log_of_sigmoid(g: Guards, slot: int) -> bool:
     """Log of what Sigmoid gave, or of 1 minus it."""
-    x = int(g.graph.x[slot])
-    x = int(g.graph.y[x]) if x >= 0 and g.graph.family(x) == "sub" else x
+    x = g.x(slot)
+    x = g.y(x) if g.family(x) == "sub" else x
     return g.reaches(x, ("sigmoid",), ("move", "cast", "clip", "select"))
 
 
 def _is_share_of_exponentials(g: Guards, slot: int) -> bool:
     """exp(z) / sum(exp(z)), the maximum subtracted or not."""
-    if slot < 0 or g.graph.family(slot) != "div":
-        return False
-    above, below = int(g.graph.x[slot]), int(g.graph.y[slot])
-    return g.reaches(above, ("exp",), ("move", "cast")) and g.reaches(below, ("sum",), ("move", "cast", "add"))
+    return (
+        g.family(slot) == "div"
+        and g.reaches(g.x(slot), ("exp",), ("move", "cast"))
+        and g.reaches(g.y(slot), ("sum",), ("move", "cast", "add"))
+    )
 
 
 def log_of_1_minus_exp(g: Guards, slot: int) -> bool:
     """Log of 1 - exp(x)."""
-    x = int(g.graph.x[slot])
-    return g.graph.family(x) == "sub" and g.reaches(int(g.graph.y[x]), ("exp",), ("move", "cast", "clip"))
+    x = g.x(slot)
+    return g.family(x) == "sub" and g.reaches(g.y(x), ("exp",), ("move", "cast", "clip"))
 
 
 def times_own_argument(g: Guards, slot: int) -> bool:
     """The product x * log(x)."""
-    x, graph = int(g.graph.x[slot]), g.graph
-    products = (int(c) for c in graph.consumers(slot) if graph.family(int(c)) == "mul")
-    return any({int(graph.x[p]), int(graph.y[p])} == {x, slot} for p in products)
+    own = {g.x(slot), slot}
+    return any({g.x(product), g.y(product)} == own for product in g.readers(slot, "mul"))
 
 
 def sigmoid_by_hand(g: Guards, slot: int) -> bool:
     """The quotient a exp(x) / (1 + exp(x)), or a / (1 + exp(x)); either exp(x) may be computed anew."""
-    graph = g.graph
-    totals = {int(c) for c in graph.consumers(slot) if _adds_to_one(g, int(c))}
-    products = [int(c) for c in graph.consumers(slot) if graph.family(int(c)) == "mul"]
-    parts = (slot, *products, *totals)
-    quotients = [int(c) for s in parts for c in graph.consumers(s) if graph.family(int(c)) == "div"]
-    below = [int(graph.y[q]) for q in quotients]
-    return any(t in totals or (_adds_to_one(g, t) and _adds_exp(g, t)) for t in below if t >= 0)
+    totals = [total for total in g.readers(slot, "add") if _adds_to_one(g, total)]
+    parts = (slot, *g.readers(slot, "mul"), *totals)
+    below = [g.y(quotient) for part in parts for quotient in g.readers(part, "div")]
+    return any(total in totals or (_adds_to_one(g, total) and _adds_exp(g, total)) for total in below)
 
 
 def _adds_exp(g: Guards, slot: int) -> bool:
-    return any(s >= 0 and g.graph.family(int(s)) == "exp" for s in (g.graph.x[slot], g.graph.y[slot]))
+    return "exp" in (g.family(g.x(slot)), g.family(g.y(slot)))
 
 
 def softplus_by_hand(g: Guards, slot: int) -> bool:
     """The logarithm log(1 + exp(x))."""
-    totals = [int(c) for c in g.graph.consumers(slot) if _adds_to_one(g, int(c))]
-    return any(g.graph.family(int(c)) == "log" for total in totals for c in g.graph.consumers(total))
+    totals = [total for total in g.readers(slot, "add") if _adds_to_one(g, total)]
+    return any(g.readers(total, "log") for total in totals)
 
 
 def logsumexp_by_hand(g: Guards, slot: int) -> bool:
     """Log of a sum with exp(z) in it: log(sum(exp(z))), log(1 + exp(z)), log of a mixture of densities."""
-    x = int(g.graph.x[slot])
+    x = g.x(slot)
     sums = g.reaches(x, ("sum", "mean"), ("move", "cast")) or _adds_to_one(g, x)
     return computed(g, slot) and sums and _exp_behind(g, x, ("sum", "mean", "move", "cast", "add", "mul", "div")) >= 0
 
 
 def _adds_to_one(g: Guards, slot: int) -> bool:
     """A literal of everyday size is added, as in log(1 + exp(z)); an epsilon is none."""
-    operands = (int(g.graph.x[slot]), int(g.graph.y[slot]))
-    literals = [s for s in operands if s >= 0 and g.is_number(s)]
-    return g.graph.family(slot) == "add" and any(g.number(s, "max") >= EVERYDAY for s in literals)
+    literals = [s for s in (g.x(slot), g.y(slot)) if s >= 0 and g.is_number(s)]
+    return g.family(slot) == "add" and any(g.number(s, "max") >= EVERYDAY for s in literals)
 
 
 def _wide_exponents(o: Ops) -> Mask:
     """Bool [N]: Exp ops whose arguments have gone beyond WIDE of ln(max), in either direction."""
-    slots = o.graph.members("exp")
-    magnitude = Columns.of(o.table, o.graph.x[slots]).magnitude
-    return o.graph.as_mask(slots[magnitude > WIDE * (o.graph.max_exp[slots] + 1) * np.log(2)])
+    exps = Ops.of(o.graph, o.table, o.graph.members("exp"))
+    return o.graph.as_mask(exps.slots[exps.x.magnitude > WIDE * exps.exp_overflow])
 
 
 def unstable(test: Test, through: tuple[str, ...]) -> Callable[[Ops], Mask]:

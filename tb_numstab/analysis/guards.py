@@ -43,6 +43,22 @@ class Guards:
         self.graph = graph
         self._chosen: dict[Test, Mask] = {}
 
+    def family(self, slot: int) -> str:
+        """The family of a slot's op type; "" for none, and for slot -1."""
+        return self.graph.family(slot) if slot >= 0 else ""
+
+    def x(self, slot: int) -> int:
+        """The first float operand of a slot; -1 where there is none, and for slot -1."""
+        return int(self.graph.x[slot]) if slot >= 0 else -1
+
+    def y(self, slot: int) -> int:
+        """The second float operand of a slot; -1 as for ``x``."""
+        return int(self.graph.y[slot]) if slot >= 0 else -1
+
+    def readers(self, slot: int, *families: str) -> list[int]:
+        """Slots of these families that read a slot."""
+        return [c for c in self.graph.consumers(slot).tolist() if self.graph.family(c) in families]
+
     def chosen(self, test: Test, slots: Slots) -> Mask:
         """Bool [N], true for those of ``slots`` that pass a test; each test is asked once per graph."""
         if test not in self._chosen:
@@ -77,9 +93,8 @@ class Guards:
             return self._above_zero(slot)
         if self.given(slot):
             return False
-        graph, family = self.graph, self.graph.family(slot)
-        x, y = int(graph.x[slot]), int(graph.y[slot])
-        if graph.sites[slot].op_type in SEGMENTS:
+        family, x, y = self.family(slot), self.x(slot), self.y(slot)
+        if self.graph.sites[slot].op_type in SEGMENTS:
             return False
         if family in POSITIVE:
             return True
@@ -101,8 +116,7 @@ class Guards:
 
     def _clipped_away(self, slot: int, depth: int) -> bool:
         """The clip has a positive lower end, or its operand needs none."""
-        graph, op_type = self.graph, self.graph.sites[slot].op_type
-        x, y = int(graph.x[slot]), int(graph.y[slot])
+        op_type, x, y = self.graph.sites[slot].op_type, self.x(slot), self.y(slot)
         if op_type == "Maximum":
             return self.positive(x, depth - 1) or self.positive(y, depth - 1)
         if op_type == "Minimum":
@@ -121,8 +135,7 @@ class Guards:
             return True
         if self.is_number(slot):
             return not self.number(slot, "max") >= limit
-        graph, op_type = self.graph, self.graph.sites[slot].op_type
-        x, y = int(graph.x[slot]), int(graph.y[slot])
+        op_type, x, y = self.graph.sites[slot].op_type, self.x(slot), self.y(slot)
         if op_type == "Minimum":
             return self.below(x, limit, depth - 1) or self.below(y, limit, depth - 1)
         if op_type == "Maximum":
@@ -133,19 +146,17 @@ class Guards:
             return self.below(x, limit, depth - 1) or self.below(y, limit, depth - 1)
         if op_type == "Mul":  # 0.999 * x, as in (1 - eps) * tanh(x)
             return any(s >= 0 and self.is_number(s) and not abs(self.number(s, "max")) >= limit for s in (x, y))
-        return graph.family(slot) in PASSING and self.below(x, limit, depth - 1)
+        return self.family(slot) in PASSING and self.below(x, limit, depth - 1)
 
     def squares(self, slot: int) -> bool:
         """Squares or magnitudes: never negative, all 0 when their operand is."""
-        graph = self.graph
         if slot < 0:
             return False
-        if graph.family(slot) in ("move", "cast"):
-            return self.squares(int(graph.x[slot]))
-        by_itself = graph.family(slot) == "mul" and graph.x[slot] == graph.y[slot]
-        return (
-            graph.family(slot) in ("square", "sum-of-squares") or graph.sites[slot].op_type == "Abs" or bool(by_itself)
-        )
+        family, x = self.family(slot), self.x(slot)
+        if family in ("move", "cast"):
+            return self.squares(x)
+        by_itself = family == "mul" and x == self.y(slot)
+        return by_itself or family in ("square", "sum-of-squares") or self.graph.sites[slot].op_type == "Abs"
 
     def vanishing(self, slot: int, depth: int = DEPTH) -> tuple[int, ...] | None:
         """Whether the value is 0 when everything behind it is 0.
@@ -157,8 +168,7 @@ class Guards:
         """
         if slot < 0 or depth == 0 or self.is_number(slot) or self.positive(slot):
             return None
-        graph = self.graph
-        family, x, y = graph.family(slot), int(graph.x[slot]), int(graph.y[slot])
+        family, x, y = self.family(slot), self.x(slot), self.y(slot)
         if family in ("sum", "mean"):
             return self._vanishing_sum(slot, x)
         if family == "mul":
@@ -178,28 +188,24 @@ class Guards:
         if self.graph.sites[slot].op_type in SEGMENTS:
             return ()
         if self.squares(addends) or self.rectified(addends):
-            return None if self.total(slot) and not self._rooted(slot) else ()
+            return None if self.total(slot) and not self.readers(slot, "sqrt", "rsqrt") else ()
         return None if addends < 0 or self.positive(addends) else (slot,)
 
     def rectified(self, slot: int) -> bool:
         """A ReLU or a clip at 0: non-negative, and 0 as soon as its operand is not positive."""
         if slot < 0:
             return False
-        graph, op_type = self.graph, self.graph.sites[slot].op_type
-        x, y = int(graph.x[slot]), int(graph.y[slot])
+        op_type, x, y = self.graph.sites[slot].op_type, self.x(slot), self.y(slot)
         if op_type in ("Relu", "Relu6"):
             return True
         if op_type == "Maximum":
             return any(s >= 0 and self.is_number(s) and self.number(s, "max") == 0 for s in (x, y))
-        return (op_type == "Minimum" or graph.family(slot) in ("move", "cast")) and self.rectified(x)
+        return (op_type == "Minimum" or self.family(slot) in ("move", "cast")) and self.rectified(x)
 
     def total(self, slot: int) -> bool:
         """One number for a whole tensor."""
         shape = self.graph.sites[slot].shape
         return shape is not None and all(d == 1 for d in shape)
-
-    def _rooted(self, slot: int) -> bool:
-        return any(self.graph.family(int(c)) in ("sqrt", "rsqrt") for c in self.graph.consumers(slot))
 
     def stabilised(self, slot: int, depth: int = DEPTH) -> bool:
         """The argument of exp is bounded: its maximum is subtracted, or it is clipped or squashed."""
@@ -207,26 +213,23 @@ class Guards:
             return True
         if self.given(slot):
             return False
-        graph, family = self.graph, self.graph.family(slot)
-        x, y = int(graph.x[slot]), int(graph.y[slot])
+        family, op_type, x, y = self.family(slot), self.graph.sites[slot].op_type, self.x(slot), self.y(slot)
         if family == "sub" and self.reaches(y, ("extremum",), (*PASSING, "select", "clip")):
             return True
         if family in ("mul", "sub", "add") and x >= 0 and self.is_number(x):
             return self.stabilised(y, depth - 1)
-        if family in ("mul", "div", "add", "sub", *PASSING) or graph.sites[slot].op_type == "Maximum":
+        if family in ("mul", "div", "add", "sub", *PASSING) or op_type == "Maximum":
             return self.stabilised(x, depth - 1)
-        return family in BOUNDED or graph.sites[slot].op_type in ("Minimum", "ClipByValue")
+        return family in BOUNDED or op_type in ("Minimum", "ClipByValue")
 
     def reaches(self, slot: int, families: tuple[str, ...], through: tuple[str, ...] | frozenset[str]) -> bool:
         """Whether the value is that of an op of these families, but for what lies in ``through``."""
         for _ in range(DEPTH):
-            if slot < 0:
-                return False
-            if self.graph.family(slot) in families:
+            if self.family(slot) in families:
                 return True
-            if self.graph.family(slot) not in through:
+            if self.family(slot) not in through:
                 return False
-            slot = int(self.graph.x[slot])
+            slot = self.x(slot)
         return False
 
     @cached_property

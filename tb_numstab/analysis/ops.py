@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from types import SimpleNamespace
 
+import numpy as np
+
 from tb_numstab.analysis.anatomy import Anatomy
 from tb_numstab.analysis.columns import Columns, Floats, OneRow
 from tb_numstab.analysis.graph import Mask, OpGraph, Slots
@@ -16,6 +18,7 @@ from tb_numstab.analysis.limits import limits
 from tb_numstab.analysis.memory import Memory
 from tb_numstab.analysis.narrate import op_name, variable_name
 from tb_numstab.schema.columns import Row
+from tb_numstab.schema.formats import FORMATS
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,21 @@ class Ops:
     def min_exp(self) -> Floats:
         """Exponent of the smallest normal number of the result's format."""
         return self.graph.min_exp[self.slots]
+
+    @property
+    def low_precision(self) -> Mask:
+        """Bool [n]: results of at most float16's 11 significant bits, which lose changes of ordinary size."""
+        return np.asarray(self.precision <= FORMATS["float16"].precision)
+
+    @property
+    def narrow_range(self) -> Mask:
+        """Bool [n]: results in a format with float16's range of exponents or less."""
+        return np.asarray(self.max_exp <= FORMATS["float16"].max_exp)
+
+    @property
+    def exp_overflow(self) -> Floats:
+        """Float64 [n], where exp(x) leaves the range of the result's format: ln(2^(Emax + 1))."""
+        return np.asarray((self.max_exp + 1) * np.log(2), np.float64)
 
     @property
     def anatomy(self) -> Anatomy:

@@ -41,55 +41,52 @@ def computed(g: Guards, slot: int) -> bool:
 
 def log_of_probability(g: Guards, slot: int) -> bool:
     """Log of a Softmax or Sigmoid result, or of 1 minus it, with nothing to keep it from 0."""
-    x = int(g.graph.x[slot])
-    if x < 0 or not g.differentiated[slot]:
+    if not g.differentiated[slot]:
         return False
-    complement = False
+    value, complement = g.x(slot), False
     for _ in range(DEPTH):
-        family = g.graph.family(x)
+        family = g.family(value)
         if family in ("softmax", "sigmoid"):
             return True
         if family == "sub":
-            minuend, x = int(g.graph.x[x]), int(g.graph.y[x])
-            if minuend < 0 or not g.is_number(minuend) or g.below(x, 1.0):
+            if not _is_literal(g, g.x(value)) or g.below(g.y(value), 1.0):
                 return False
-            complement = True
+            value, complement = g.y(value), True
         elif family in ("move", "cast") or (complement and family == "clip"):  # one that lets 1 pass
-            x = int(g.graph.x[x])
-        elif family == "select":
-            if _guarding(g, x):
-                return False
-            x = int(g.graph.x[x])
+            value = g.x(value)
+        elif family == "select" and not _guarding(g, value):
+            value = g.x(value)
         else:
-            return False
-        if x < 0:
             return False
     return False
 
 
 def log_of_1_minus_exp_possible(g: Guards, slot: int) -> bool:
     """Log of 1 - exp(x) whose gradient is taken, with nothing to keep exp(x) below 1."""
-    x = int(g.graph.x[slot])
-    if x < 0 or not g.differentiated[slot] or g.graph.family(x) != "sub":
+    difference = g.x(slot)
+    if not g.differentiated[slot] or g.family(difference) != "sub" or not _is_literal(g, g.x(difference)):
         return False
-    minuend, y = int(g.graph.x[x]), int(g.graph.y[x])
-    literal = minuend >= 0 and g.is_number(minuend)
-    return literal and g.reaches(y, ("exp",), ("move", "cast", "clip")) and not g.below(y, 1.0)
+    power = g.y(difference)
+    return g.reaches(power, ("exp",), ("move", "cast", "clip")) and not g.below(power, 1.0)
+
+
+def _is_literal(g: Guards, slot: int) -> bool:
+    return slot >= 0 and g.is_number(slot)
 
 
 def _guarding(g: Guards, select: int) -> bool:
     """One branch of a tf.where is a number: a guard, not a choice between two computed values."""
-    branches = int(g.graph.x[select]), int(g.graph.y[select])
-    return any(b < 0 or g.is_number(b) for b in branches)
+    return any(branch < 0 or g.is_number(branch) for branch in (g.x(select), g.y(select)))
 
 
-def _pole_operand(g: Guards, slot: int) -> int:
-    return int(g.graph.y[slot] if g.graph.family(slot) == "div" else g.graph.x[slot])
+def pole_operand(g: Guards, slot: int) -> int:
+    """The operand that must not reach the pole: the denominator, or the argument of a function; -1 for none."""
+    return g.y(slot) if g.family(slot) == "div" else g.x(slot)
 
 
 def where_trap(g: Guards, slot: int) -> bool:
     """A branch of tf.where computed from an operand that no tf.where, clip or epsilon has made safe."""
-    family, operand = g.graph.family(slot), _pole_operand(g, slot)
+    family, operand = g.family(slot), pole_operand(g, slot)
     if not (g.in_branch[slot] and _meets_gradient(g, slot)) or operand < 0 or g.is_number(operand):
         return False
     if family == "div" and g.graph.sites[operand].shape == ():
@@ -102,51 +99,50 @@ def where_trap(g: Guards, slot: int) -> bool:
 def _made_safe(g: Guards, slot: int) -> bool:
     """A selected or clipped value, or a function of it: it is as safe as that value was made."""
     for _ in range(DEPTH):
-        if slot < 0 or g.graph.family(slot) in ("select", "clip"):
-            return slot >= 0
-        if g.graph.family(slot) not in ("move", "cast", "neg", "mul", "add", "sub", "exp", "log1p", "square", "sqrt"):
+        if g.family(slot) in ("select", "clip"):
+            return True
+        if g.family(slot) not in ("move", "cast", "neg", "mul", "add", "sub", "exp", "log1p", "square", "sqrt"):
             return False
-        x, y = int(g.graph.x[slot]), int(g.graph.y[slot])
-        slot = y if x >= 0 and g.is_number(x) else x
+        slot = g.y(slot) if _is_literal(g, g.x(slot)) else g.x(slot)
     return False
 
 
 def _meets_gradient(g: Guards, slot: int) -> bool:
     """A gradient is taken through the op, or through a product with its result, which multiplies by it."""
-    products = (int(c) for c in g.graph.consumers(slot) if g.graph.family(int(c)) == "mul")
-    return bool(g.differentiated[slot]) or any(g.differentiated[p] for p in products)
+    return bool(g.differentiated[slot]) or any(g.differentiated[p] for p in g.readers(slot, "mul"))
 
 
 def _root_exponent(g: Guards, slot: int) -> bool:
     """The exponent of a Pow is a literal between 0 and 1: infinite slope at 0, NaN below."""
-    exponent = int(g.graph.y[slot])
-    constant = g.graph.sites[exponent].constant if exponent >= 0 else ()
-    return bool(constant) and 0 < g.number(exponent, "min") < 1
+    exponent = g.y(slot)
+    return exponent >= 0 and 0 < g.number(exponent, "min") < 1
 
 
 def root_of_squares(g: Guards, slot: int) -> bool:
     """A root whose gradient is taken, of a sum of squares that may be 0."""
-    return _bare_root(g, slot) and _never_negative(g, int(g.graph.x[slot]))
+    return _bare_root(g, slot) and _never_negative(g, g.x(slot))
 
 
 def root_of_anything(g: Guards, slot: int) -> bool:
     """A root whose gradient is taken, of an operand that may be 0 or less."""
-    return _bare_root(g, slot) and not _never_negative(g, int(g.graph.x[slot]))
+    return _bare_root(g, slot) and not _never_negative(g, g.x(slot))
 
 
 def _never_negative(g: Guards, slot: int) -> bool:
-    while slot >= 0 and g.graph.family(slot) in ("sum", "mean", "move", "cast"):
-        slot = int(g.graph.x[slot])
+    while g.family(slot) in ("sum", "mean", "move", "cast"):
+        slot = g.x(slot)
     return slot < 0 or g.squares(slot) or g.rectified(slot)
 
 
 def _bare_root(g: Guards, slot: int) -> bool:
     """A root whose gradient is taken, of an operand that may be 0; not one that only tf.where reads."""
-    graph = g.graph
-    forward = graph.role(Role.FORWARD)
-    readers = [graph.family(int(c)) for c in graph.consumers(slot) if forward[c]]
-    chosen_away = bool(readers) and all(r == "select" for r in readers)
-    return bool(g.differentiated[slot]) and not chosen_away and not g.positive(int(graph.x[slot]))
+    readers = [g.family(reader) for reader in _forward_readers(g, slot)]
+    chosen_away = bool(readers) and all(family == "select" for family in readers)
+    return bool(g.differentiated[slot]) and not chosen_away and not g.positive(g.x(slot))
+
+
+def _forward_readers(g: Guards, slot: int) -> list[int]:
+    return [c for c in g.graph.consumers(slot).tolist() if g.graph.sites[c].role is Role.FORWARD]
 
 
 def bare_power(o: Ops) -> Mask:
@@ -157,21 +153,19 @@ def bare_power(o: Ops) -> Mask:
 
 
 def _unguarded_base(g: Guards, slot: int) -> bool:
-    x = int(g.graph.x[slot])
     forward = g.graph.sites[slot].role is Role.FORWARD and bool(g.differentiated[slot])
-    return forward and x >= 0 and not g.positive(x)
+    return forward and not g.positive(g.x(slot))
 
 
 def at_edge(g: Guards, slot: int) -> bool:
     """An inverse function whose operand nothing keeps inside (-1, 1), where the slope is infinite."""
-    x = int(g.graph.x[slot])
-    types = ("Acos", "Asin", "Atanh")
-    return g.graph.sites[slot].op_type in types and x >= 0 and bool(g.differentiated[slot]) and not g.below(x, 1.0)
+    has_edges = g.graph.sites[slot].op_type in ("Acos", "Asin", "Atanh")
+    return has_edges and bool(g.differentiated[slot]) and not g.below(g.x(slot), 1.0)
 
 
 def _may_vanish(g: Guards, slot: int) -> bool:
     own = computed(g, slot) and not _of_library_layer(g, slot) and not _clipped_after(g, slot)
-    return own and g.vanishing(_pole_operand(g, slot)) is not None
+    return own and g.vanishing(pole_operand(g, slot)) is not None
 
 
 def _of_library_layer(g: Guards, slot: int) -> bool:
@@ -183,12 +177,9 @@ def _of_library_layer(g: Guards, slot: int) -> bool:
 
 def _clipped_after(g: Guards, slot: int) -> bool:
     """Only a Minimum with a literal reads the result: min(1/sqrt(x), 1/eps)."""
-    graph = g.graph
-    forward = graph.role(Role.FORWARD)
-    readers = [int(c) for c in graph.consumers(slot) if forward[c]]
+    readers = _forward_readers(g, slot)
     return bool(readers) and all(
-        graph.sites[r].op_type == "Minimum" and any(s >= 0 and g.is_number(s) for s in (graph.x[r], graph.y[r]))
-        for r in readers
+        g.graph.sites[r].op_type == "Minimum" and any(_is_literal(g, s) for s in (g.x(r), g.y(r))) for r in readers
     )
 
 
@@ -201,7 +192,7 @@ def vanishing_denominator(o: Ops) -> Mask:
     guards = o.graph.guards
     found = o.among(guards.chosen(_may_vanish, o.slots))
     for index in np.flatnonzero(found):
-        sums = guards.vanishing(_pole_operand(guards, int(o.slots[index]))) or ()
+        sums = guards.vanishing(pole_operand(guards, int(o.slots[index]))) or ()
         found[index] = all(_addends_vanish(o, guards, s) for s in sums)
     return found
 

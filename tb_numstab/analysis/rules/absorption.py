@@ -6,14 +6,16 @@ import numpy as np
 
 from tb_numstab.analysis import bounds
 from tb_numstab.analysis.finding import Certainty, Fix, Severity
-from tb_numstab.analysis.graph import Mask
+from tb_numstab.analysis.graph import Mask, OpGraph
 from tb_numstab.analysis.ops import Ops
 from tb_numstab.analysis.rules.arithmetic import ACCUMULATE_WIDER, too_many_to_count
 from tb_numstab.analysis.rules.rule import Rule, Stage
 from tb_numstab.schema.ops import Role
 
-LOW_PRECISION = 11
-"""Significand bits of float16; formats up to this stop accumulating after a few hundred or thousand addends."""
+
+def _literals(graph: OpGraph) -> Mask:
+    """Slots that hold a number of the program's text, bool [N]."""
+    return graph.carrying(graph.role(Role.CONSTANT), graph.mask("move", "cast", "neg"))
 
 
 def _whole_operand_lost(o: Ops) -> Mask:
@@ -27,7 +29,7 @@ def _whole_operand_lost(o: Ops) -> Mask:
     graph = o.graph
     proven = bounds.absorbs(o.x.lower_exp, o.y.upper_exp, o.precision)
     proven |= bounds.absorbs(o.y.lower_exp, o.x.upper_exp, o.precision)
-    literal = graph.carrying(graph.role(Role.CONSTANT), graph.mask("move", "cast", "neg"))
+    literal = _literals(graph)
     trained = graph.carrying(graph.role(Role.VARIABLE) & graph.trainable, graph.mask("move", "cast"))
     x_is_smaller = o.x.max_exp < o.y.max_exp
     masks = graph.feeding(graph.as_mask(graph.x[graph.members("softmax", "log-softmax")]), graph.mask("add", "move"))
@@ -41,19 +43,16 @@ def _whole_operand_lost(o: Ops) -> Mask:
 
 def _literals_meet(o: Ops) -> Mask:
     """A sum of two literals that is one of them, as 1 - 0.001 is in bfloat16."""
-    graph = o.graph
-    literal = graph.carrying(graph.role(Role.CONSTANT), graph.mask("move", "cast", "neg"))
+    literal = _literals(o.graph)
     lost = (o.out.absorbed == o.out.operands) & (o.out.operands > 0)
-    return np.asarray(lost & o.x_among(literal) & o.y_among(literal) & o.among(graph.role(Role.FORWARD)))
+    return np.asarray(lost & o.x_among(literal) & o.y_among(literal) & o.among(o.graph.role(Role.FORWARD)))
 
 
 def _narrow_factor_is_one(o: Ops) -> Mask:
     """A scalar such as 1 - rate * decay that keeps nothing of the small term, in a narrow format."""
-    graph = o.graph
-    literal = graph.role(Role.CONSTANT)
+    literal, forward = o.graph.role(Role.CONSTANT), o.among(o.graph.role(Role.FORWARD))
     lost = (o.out.absorbed == o.out.operands) & (o.out.operands == 1) & (o.out.size == 1)
-    narrow = (o.precision <= LOW_PRECISION) & o.among(graph.role(Role.FORWARD))
-    return np.asarray(lost & narrow & (o.x_among(literal) | o.y_among(literal)))
+    return np.asarray(lost & forward & o.low_precision & (o.x_among(literal) | o.y_among(literal)))
 
 
 def _is_one(o: Ops) -> Mask:
@@ -77,8 +76,8 @@ def _loop_stagnates(o: Ops) -> Mask:
     carried |= (o.y_slots < 0) | o.y_among(o.graph.role(Role.CONSTANT))
     like_signed = (o.out.min >= 0) | (o.out.max <= 0)
     often = (o.out.calls > 1) & (o.out.absorbed >= 0.5 * o.out.operands)
-    narrow = o.precision <= LOW_PRECISION
-    return np.asarray(o.among(o.graph.looped) & carried & like_signed & often & narrow & (o.out.operands > 0))
+    grows = o.among(o.graph.looped) & carried & like_signed
+    return np.asarray(grows & often & o.low_precision & (o.out.operands > 0))
 
 
 def _cumsum_stagnates(o: Ops) -> Mask:

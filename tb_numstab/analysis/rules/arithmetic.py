@@ -28,7 +28,7 @@ def _overflowed(o: Ops) -> Mask:
 
 def too_many_to_count(o: Ops) -> Mask:
     """In float16 the number of averaged elements is itself Inf."""
-    return np.asarray((o.max_exp == 15) & (o.x.size / np.maximum(o.out.size, 1) >= 65520))
+    return np.asarray(o.narrow_range & (o.x.size / np.maximum(o.out.size, 1) >= 65520))
 
 
 def _feeds_softmax(o: Ops) -> Mask:
@@ -46,7 +46,7 @@ def _near_top(o: Ops) -> Mask:
     """
     graph = o.graph
     forward = o.among(graph.role(Role.FORWARD) & (~graph.scalar | graph.mask("sum-of-squares")))
-    return np.asarray(forward & (o.max_exp == 15) & (o.out.max >= 2.0**14))
+    return np.asarray(forward & o.narrow_range & (o.out.max >= 2.0**14))
 
 
 ACCUMULATE_WIDER = Fix(
@@ -95,7 +95,7 @@ def _infinite_literal(o: Ops) -> Mask:
     """0 times a number that is beyond float16 in the program's text, such as -1e9."""
     literal = o.graph.role(Role.CONSTANT)
     infinite = (o.x_among(literal) & (o.x.inf > 0)) | (o.y_among(literal) & (o.y.inf > 0))
-    return np.asarray((o.out.nan > 0) & infinite & (o.max_exp == 15))
+    return np.asarray((o.out.nan > 0) & infinite & o.narrow_range)
 
 
 ORDER_DECIDES = Rule(
@@ -162,7 +162,7 @@ RULES = (
         id="attention-overflow",
         title="Attention scores overflow",
         families=("matmul",),
-        when=lambda o: _overflowed(o) & _feeds_softmax(o) & (o.max_exp == 15),
+        when=lambda o: _overflowed(o) & _feeds_softmax(o) & o.narrow_range,
         precondition="a product of matrices in float16 is not finite, and Softmax gets it, perhaps scaled or masked",
         explain="{op} multiplied operands up to {x.top} and {y.top} for a Softmax; the sum of products leaves {f.name} "
         "(largest {f.max_value:.3g}).",
@@ -271,7 +271,7 @@ RULES = (
         ),
         fixes=(
             (
-                lambda o: o.max_exp > 100,
+                lambda o: ~o.narrow_range,
                 Fix(
                     "Clean the data: a number that large often stands for a missing one.",
                     "tf.cast(x, tf.float32)",

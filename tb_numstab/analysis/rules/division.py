@@ -24,7 +24,7 @@ def _inert_epsilon(o: Ops) -> Mask:
     literal = g.role(Role.CONSTANT)
     x_is_zero = literal[g.x[o.slots]] & (g.x[o.slots] >= 0) & (o.x.zero == o.x.size)
     y_is_zero = literal[g.y[o.slots]] & (g.y[o.slots] >= 0) & (o.y.zero == o.y.size)
-    return np.asarray((o.max_exp < 100) & o.among(dividers) & (x_is_zero | y_is_zero))
+    return np.asarray(o.narrow_range & o.among(dividers) & (x_is_zero | y_is_zero))
 
 
 RULES = (

@@ -13,14 +13,13 @@ from tb_numstab.analysis.rules.rule import Rule, Stage
 
 def _near_overflow(o: Ops) -> Mask:
     """The largest argument is beyond 60 % of the overflow threshold, ln(max): 1e23 in float32; 80 % in float16."""
-    threshold = (o.max_exp + 1) * np.log(2)
-    share = np.where(o.max_exp > 16, 0.6, 0.8)
-    return np.asarray((o.x.max > share * threshold) & (o.x.max <= threshold))
+    share = np.where(o.narrow_range, 0.8, 0.6)
+    return np.asarray((o.x.max > share * o.exp_overflow) & (o.x.max <= o.exp_overflow))
 
 
 def _hyperbolic_near_overflow(o: Ops) -> Mask:
     """The largest argument of either sign lies within 20 % of the overflow threshold, ln(2 max)."""
-    threshold = (o.max_exp + 2) * np.log(2)
+    threshold = o.exp_overflow + np.log(2)
     return np.asarray((o.x.magnitude > 0.8 * threshold) & (o.x.magnitude <= threshold))
 
 

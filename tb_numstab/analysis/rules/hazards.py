@@ -30,7 +30,10 @@ from tb_numstab.analysis.patterns import (
     vanishing_denominator,
     where_trap,
 )
+from tb_numstab.analysis.rules.log import ABOVE_ZERO, EXPM1, FROM_LOGITS
+from tb_numstab.analysis.rules.roots import RSQRT
 from tb_numstab.analysis.rules.rule import Rule, Stage
+from tb_numstab.analysis.rules.where_trap import WHERE_TRAP
 
 
 def _hazard(
@@ -68,11 +71,7 @@ RULES = (
         "clip keeps it from 0, and a gradient is taken",
         "{op} gets probabilities down to {x.min:.3g}, with nothing to keep them from 0: one that underflows "
         "gives -Inf.",
-        Fix(
-            "Compute the logarithm from the logits in one op.",
-            "tf.math.log(tf.nn.softmax(z)); tf.math.log(1.0 - tf.sigmoid(z))",
-            "tf.nn.log_softmax(z); tf.math.log_sigmoid(-z)",
-        ),
+        FROM_LOGITS,
         "GRIST (ICSE 2022); tf.nn.sigmoid_cross_entropy_with_logits",
     ),
     _hazard(
@@ -82,11 +81,7 @@ RULES = (
         _seen(structural(log_of_1_minus_exp_possible)),
         "the argument of Log is 1 - exp(x), no clip keeps exp(x) below 1, and a gradient is taken",
         "{op} gets 1 - exp(x), down to {x.min:.3g}: where x is close to 0, exp(x) rounds to 1, and this is log(0).",
-        Fix(
-            "Use expm1, which keeps what is left of 1.",
-            "tf.math.log(1.0 - tf.exp(-h))",
-            "tf.math.log(-tf.math.expm1(-h))",
-        ),
+        EXPM1,
         "Maechler 2012, Accurately computing log(1 - exp(-|a|))",
     ),
     _hazard(
@@ -146,12 +141,8 @@ RULES = (
         "operand that is neither selected, clipped nor guarded itself, and a gradient is taken",
         "{op} is computed for all elements, also for those that tf.where throws away: should one of them sit on the "
         "pole, its gradient is 0 * Inf = NaN.",
-        Fix(
-            "Make the argument safe first, then select: the double tf.where.",
-            "tf.where(x > 0.0, tf.math.log(x), 0.0)",
-            "safe = tf.where(x > 0.0, x, 1.0)\ntf.where(x > 0.0, tf.math.log(safe), 0.0)",
-        ),
-        "tensorflow/tensorflow#38349, #20091, #27684",
+        WHERE_TRAP.fix,
+        WHERE_TRAP.source,
     ),
     _hazard(
         "root-of-zero-possible",
@@ -221,10 +212,7 @@ RULES = (
         ),
         "jakeret/tf_unet#74; tensorflow/tensorflow#35257, #20091",
         fixes=(
-            (
-                lambda o: o.among(o.graph.mask("rsqrt")),
-                Fix("Clip, and add a small constant.", "tf.math.rsqrt(x)", "tf.math.rsqrt(tf.maximum(x, 0.0) + 1e-6)"),
-            ),
+            RSQRT,
             (
                 lambda o: o.among(o.graph.mask("polygamma")),
                 Fix(
@@ -233,10 +221,7 @@ RULES = (
                     "tf.math.digamma(tf.nn.softplus(z) + 1e-6)",
                 ),
             ),
-            (
-                lambda o: o.among(o.graph.mask("log")),
-                Fix("Keep the argument away from 0.", "tf.math.log(x)", "tf.math.log(tf.maximum(x, 1e-12))"),
-            ),
+            (lambda o: o.among(o.graph.mask("log")), ABOVE_ZERO),
         ),
     ),
     _hazard(

@@ -18,11 +18,18 @@ from tb_numstab.analysis.graph import Mask
 from tb_numstab.analysis.ops import Ops
 from tb_numstab.analysis.rules.rule import Rule, Stage
 
-_FUSED = Fix(
+FROM_LOGITS = Fix(
     "Compute the logarithm from the logits in one op.",
     "tf.math.log(tf.nn.softmax(z)); tf.math.log(1.0 - tf.sigmoid(z))",
     "tf.nn.log_softmax(z); tf.math.log_sigmoid(-z)",
 )
+EXPM1 = Fix(
+    "Use expm1, which keeps what is left of 1.",
+    "tf.math.log(1.0 - tf.exp(-x))",
+    "tf.math.log(-tf.math.expm1(-x))",
+)
+ABOVE_ZERO = Fix("Keep the argument away from 0.", "tf.math.log(x)", "tf.math.log(tf.maximum(x, 1e-12))")
+
 _FIXES = (
     (
         asked(log_of_softmax),
@@ -52,14 +59,7 @@ _FIXES = (
         asked(log_of_exponentials),
         Fix("Stay in log space.", "tf.math.log(tf.reduce_sum(tf.exp(z), 1))", "tf.reduce_logsumexp(z, 1)"),
     ),
-    (
-        asked(log_of_1_minus_exp),
-        Fix(
-            "Use expm1, which keeps what is left of 1.",
-            "tf.math.log(1.0 - tf.exp(-x))",
-            "tf.math.log(-tf.math.expm1(-x))",
-        ),
-    ),
+    (asked(log_of_1_minus_exp), EXPM1),
     (
         asked(times_own_argument),
         Fix("Use the op that gives 0 for 0 log 0.", "p * tf.math.log(p)", "tf.math.xlogy(p, p)"),
@@ -72,7 +72,7 @@ def _of_small_probability(o: Ops) -> Mask:
     g = o.graph
     quotients = g.mask("div") & g.carrying(g.mask("exp"), g.mask("div", "mul"))
     probabilities = g.carrying(g.mask("softmax", "sigmoid") | quotients, g.mask("clip", "move", "mul", "sub", "cast"))
-    small = np.where(o.min_exp > -100, -10.0, -31.0)
+    small = np.where(o.narrow_range, -10.0, -31.0)
     return np.asarray(o.x_among(probabilities) & (o.x.min_exp <= small) & (o.x.zero == 0))
 
 
@@ -85,7 +85,7 @@ RULES = (
         precondition="an operand of Log or Xlogy holds zeros and the result holds Inf",
         explain="{op} got 0 in {x.zero:,.0f} of {x.size:,.0f} elements, and log(0) = -Inf.",
         blame="x.zero",
-        fix=Fix("Keep the argument away from 0.", "tf.math.log(x)", "tf.math.log(tf.maximum(x, 1e-12))"),
+        fix=ABOVE_ZERO,
         fixes=_FIXES,
         source="DEBAR (ESEC/FSE 2020); RANUM (ICSE 2023); tf.nn.log_softmax",
     ),
@@ -98,7 +98,7 @@ RULES = (
         "2^-31 (2^-10 in float16)",
         explain="{op} gets probabilities down to {x.min:.3g}; they become 0, and the logarithm -Inf, below "
         "{f.min_normal:.3g}.",
-        fix=_FUSED,
+        fix=FROM_LOGITS,
         source="GRIST (ICSE 2022); tf.nn.log_softmax",
         stage=Stage.STANDING,
         severity=Severity.WARNING,

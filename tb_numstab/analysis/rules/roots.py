@@ -6,6 +6,12 @@ from tb_numstab.analysis.finding import Fix
 from tb_numstab.analysis.rules.rule import Rule
 from tb_numstab.schema.ops import Role
 
+RSQRT = (
+    lambda o: o.among(o.graph.mask("rsqrt")),
+    Fix("Clip, and add a small constant.", "tf.math.rsqrt(x)", "tf.math.rsqrt(tf.maximum(x, 0.0) + 1e-6)"),
+)
+"""The fix of a Rsqrt where that of a Sqrt, or of a quotient, would be the usual one."""
+
 RULES = (
     Rule(
         id="sqrt-of-negative",
@@ -17,10 +23,7 @@ RULES = (
         blame="x.negative",
         fix=Fix("Clip just above 0: there the derivative is finite.", "tf.sqrt(x)", "tf.sqrt(tf.maximum(x, 1e-12))"),
         fixes=(
-            (
-                lambda o: o.among(o.graph.mask("rsqrt")),
-                Fix("Clip, and add a small constant.", "tf.math.rsqrt(x)", "tf.math.rsqrt(tf.maximum(x, 0.0) + 1e-6)"),
-            ),
+            RSQRT,
             (
                 lambda o: o.x_among(o.graph.mask("sub")),
                 Fix(

@@ -9,7 +9,7 @@ from tb_numstab.analysis.finding import Certainty, Fix, Severity
 from tb_numstab.analysis.graph import Mask
 from tb_numstab.analysis.guards import Guards
 from tb_numstab.analysis.ops import Ops
-from tb_numstab.analysis.patterns import structural
+from tb_numstab.analysis.patterns import pole_operand, structural
 from tb_numstab.analysis.rules.exp import BY_HAND
 from tb_numstab.analysis.rules.rule import Rule, Stage, Trend
 from tb_numstab.schema.ops import Role
@@ -27,13 +27,9 @@ def _large(o: Ops) -> Mask:
     variables that are not trained, such as that scale.
     """
     state = o.among(o.graph.role(Role.VARIABLE, Role.UPDATE) & ~o.graph.trainable)
-    scaled = o.among(o.graph.role(Role.GRADIENT, Role.OPTIMIZER)) & (o.max_exp < 16)
+    scaled = o.among(o.graph.role(Role.GRADIENT, Role.OPTIMIZER)) & o.narrow_range
     computed = ~o.among(o.graph.role(Role.CONSTANT, Role.INPUT))
     return np.asarray(computed & ~scaled & ~state & (o.out.max_exp >= np.minimum(16, o.max_exp / 2)))
-
-
-def _exp_limit(o: Ops) -> Floats:
-    return np.asarray((o.max_exp + 1) * np.log(2), np.float64)
 
 
 def _smallness(o: Ops) -> Floats:
@@ -58,11 +54,10 @@ def _may_reach_pole(g: Guards, slot: int) -> bool:
 
     What is trained may well stop short of the pole.
     """
-    graph, family = g.graph, g.graph.family(slot)
-    operand = int(graph.y[slot] if family == "div" else graph.x[slot])
+    graph, operand = g.graph, pole_operand(g, slot)
     if graph.sites[slot].role is not Role.FORWARD or operand < 0 or g.is_number(operand):
         return False
-    if family != "log1p" and g.positive(operand):
+    if g.family(slot) != "log1p" and g.positive(operand):
         return False
     behind = graph.feeding(graph.as_mask([operand]), graph.role(Role.FORWARD), graph.size)
     return not (behind & graph.trainable).any()
@@ -73,7 +68,7 @@ RULES = (
         id="exp-growing-towards-overflow",
         title="Arguments of an exponential grow towards overflow",
         families=("exp",),
-        when=lambda o: o.x.max > 0.25 * _exp_limit(o),
+        when=lambda o: o.x.max > 0.25 * o.exp_overflow,
         precondition="the largest argument rises steadily, is beyond a quarter of ln(max), and meets it within four "
         "times the steps looked at",
         explain="{op} gets arguments up to {x.max:.4g}, and they grow; exp overflows {f.name} above "
@@ -88,7 +83,7 @@ RULES = (
         stage=Stage.TREND,
         severity=Severity.WARNING,
         certainty=Certainty.POSSIBLE,
-        trend=Trend(value=lambda o: o.x.max, limit=_exp_limit, change=4.0, event="overflows"),
+        trend=Trend(value=lambda o: o.x.max, limit=lambda o: o.exp_overflow, change=4.0, event="overflows"),
     ),
     Rule(
         id="log-argument-towards-zero",

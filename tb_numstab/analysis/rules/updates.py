@@ -13,9 +13,6 @@ from tb_numstab.analysis.rules.cancellation import lost_steps
 from tb_numstab.analysis.rules.rule import Rule, Stage
 from tb_numstab.schema.ops import Role
 
-LOW_PRECISION = 11
-"""Significand bits of float16; formats up to this lose updates of ordinary size."""
-
 NEAR = 6
 """Bits below the last place within which a change of unknown make is still meant to move its variable."""
 
@@ -72,7 +69,7 @@ def _never_moved(o: Ops) -> Mask:
     In float32 and wider a change of half an ulp is too small to matter soon, so there every trained
     variable must stand still.
     """
-    matters = (o.precision <= LOW_PRECISION) | _everything_lost(o)
+    matters = o.low_precision | _everything_lost(o)
     return np.asarray(
         (_share(o) >= LOST) & np.isnan(o.memory.moved_exp[o.slots]) & o.among(o.graph.trainable) & matters & _meant(o)
     )
@@ -85,7 +82,7 @@ def _average_never_moved(o: Ops) -> Mask:
     """
     x, y = _factors(o)
     difference = np.fmax(Columns.of(o.table, x).max_exp, Columns.of(o.table, y).max_exp)
-    still = (_share(o) >= LOST) & np.isnan(o.memory.moved_exp[o.slots]) & (o.precision <= LOW_PRECISION)
+    still = (_share(o) >= LOST) & np.isnan(o.memory.moved_exp[o.slots]) & o.low_precision
     return np.asarray(still & ~o.among(o.graph.trainable) & (difference >= _exponent(o) - MEANT))
 
 
@@ -207,11 +204,7 @@ RULES = (
         title="Most of a variable's updates are lost",
         families=("update",),
         when=lambda o: (
-            (_share(o) >= 0.5)
-            & (_share(o) < LOST)
-            & (o.precision <= LOW_PRECISION)
-            & o.among(o.graph.trainable)
-            & _meant(o)
+            (_share(o) >= 0.5) & (_share(o) < LOST) & o.low_precision & o.among(o.graph.trainable) & _meant(o)
         ),
         precondition="a trained variable in float16, bfloat16 or narrower keeps the bits of at least half the elements "
         "with a non-zero change",
