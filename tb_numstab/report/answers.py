@@ -96,7 +96,7 @@ def _as_it_fits(subjects: Sequence[Subject]) -> Iterator[_Answer]:
     """What is most likely looked at first."""
     for subject in subjects:
         for finding in subject.findings:
-            for slot in (*finding.site.inputs, *subject.ops.consumers[finding.slot]):
+            for slot in (*finding.site.inputs, *subject.graph.consumers(finding.slot).tolist()):
                 if slot >= 0:
                     yield _op_answer(subject, slot)
     for subject in subjects:

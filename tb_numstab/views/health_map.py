@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from tb_numstab.schema.ops import OpSite, Role
 from tb_numstab.views.json_values import Json, packed
 from tb_numstab.views.op_index import OpIndex
 from tb_numstab.views.subject import Subject
-from tb_numstab.views.timeline import ABSENT, Column
+from tb_numstab.views.timeline import ABSENT, Column, bundled
 
 MAX_ROWS = 200
 MAX_COLUMNS = 400
@@ -30,7 +30,6 @@ _FAR = 32767
 
 NO_BITS = 0
 """A packed headroom that is not known; others are headroom + 1, at most 255."""
-
 
 _RANKED = (None, *(severity.value for severity in reversed(Severity)))
 """Severities from no finding to the worst."""
@@ -61,7 +60,7 @@ def map_view(subject: Subject, window: Window, max_columns: int = MAX_COLUMNS) -
     lo, hi = _clipped(window.rows, len(order))
     rows = _rows(subject.ops, order, lo, hi)
     columns = [c for c in subject.timeline.columns if _inside(c, window.steps)]
-    buckets = _buckets(columns, max(1, min(max_columns, MAX_COLUMNS)))
+    buckets = bundled(columns, max(1, min(max_columns, MAX_COLUMNS)))
     starts = np.array([row.first - lo for row in rows], np.intp)
     cells = _cells(subject.session.table, order[lo:hi], buckets, starts)
     return {
@@ -103,7 +102,7 @@ def _rows(ops: OpIndex, order: NDArray[np.intp], lo: int, hi: int) -> list[_Row]
     runs = [list(run) for _, run in groupby(range(lo, hi), key=lambda i: ops.groups[order[i]])]
     if len(runs) == 1:
         edges = np.linspace(lo, hi, MAX_ROWS + 1).astype(int)
-        return [_Row(int(a), int(b)) for a, b in zip(edges, edges[1:], strict=False)]
+        return [_Row(int(first), int(last)) for first, last in pairwise(edges)]
     bundle = -(-len(runs) // MAX_ROWS)
     bundles = (runs[i : i + bundle] for i in range(0, len(runs), bundle))
     return [_Row(some[0][0], some[-1][-1] + 1) for some in bundles]
@@ -135,11 +134,6 @@ def _clipped(asked: tuple[int, int] | None, total: int) -> tuple[int, int]:
 
 def _inside(column: Column, steps: tuple[int, int] | None) -> bool:
     return steps is None or (column.last_step >= steps[0] and column.first_step < steps[1])
-
-
-def _buckets(columns: Sequence[Column], count: int) -> list[Sequence[Column]]:
-    edges = np.linspace(0, len(columns), min(count, len(columns)) + 1).astype(int)
-    return [columns[a:b] for a, b in zip(edges, edges[1:], strict=False)]
 
 
 @dataclass(frozen=True)

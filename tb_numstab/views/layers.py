@@ -14,7 +14,7 @@ from tb_numstab.schema.ops import OpSite, Role
 from tb_numstab.views.json_values import Json
 from tb_numstab.views.measure import FORMAT_VIEWS
 from tb_numstab.views.subject import Subject
-from tb_numstab.views.timeline import ABSENT, INF, NAN, Column, merged
+from tb_numstab.views.timeline import ABSENT, INF, NAN, Column, bundled, merged
 
 MAX_LAYERS = 24
 """Layers of one page."""
@@ -96,19 +96,14 @@ class _Points:
 
 def _points(columns: Sequence[Column], slots: NDArray[np.intp]) -> _Points:
     """At most MAX_POINTS of them."""
-    count = min(MAX_POINTS, len(columns))
-    points = _Points(
-        [],
-        np.full((count, len(slots)), ABSENT, np.int16),
-        np.full((count, len(slots)), ABSENT, np.int16),
-        np.zeros((count, len(slots)), np.uint8),
+    merged_columns = [merged([column.at(slots) for column in some]) for some in bundled(columns, MAX_POINTS)]
+    shape = (len(merged_columns), len(slots))
+    return _Points(
+        [column.last_step for column in merged_columns],
+        np.array([column.max_exp for column in merged_columns], np.int16).reshape(shape),
+        np.array([column.min_exp for column in merged_columns], np.int16).reshape(shape),
+        np.array([column.marks for column in merged_columns], np.uint8).reshape(shape),
     )
-    edges = np.linspace(0, len(columns), count + 1).astype(int)
-    for i, (start, end) in enumerate(zip(edges, edges[1:], strict=False)):
-        point = merged([column.at(slots) for column in columns[start:end]])
-        points.steps.append(point.last_step)
-        points.max_exp[i], points.min_exp[i], points.marks[i] = point.max_exp, point.min_exp, point.marks
-    return points
 
 
 def _kind_view(table: Sequence[OpSite], slots: Sequence[int], points: _Points, start: int) -> Json | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tb_numstab.analysis.columns import OneRow
 from tb_numstab.schema.columns import COLUMNS, INDEX, Row
 from tb_numstab.schema.formats import FORMATS, FloatFormat
 from tb_numstab.schema.ops import OpSite
@@ -30,9 +31,9 @@ def _view(row: Row, shares: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], sit
     for column in COLUMNS:
         value = float(row[INDEX[column.name]])
         out[column.name] = whole(value) if column.unit != "value" else None if np.isnan(value) else plain(value)
-    finite = row[INDEX["size"]] - row[INDEX["nan"]] - row[INDEX["pos_inf"]] - row[INDEX["neg_inf"]]
-    mean_square = row[INDEX["sum_sq"]] / finite if finite > 0 else np.nan
-    out["rms"] = plain(float(np.sqrt(mean_square))) if mean_square >= 0 else None
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rms = OneRow(row).rms
+    out["rms"] = None if np.isnan(rms) else plain(rms)
     used = np.flatnonzero(shares)
     fmt = FORMATS.get(site.dtype)
     out["histogram"] = None

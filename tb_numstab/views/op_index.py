@@ -1,4 +1,4 @@
-"""Names, neighbours and groups of the slots of one op table."""
+"""Names and groups of the slots of one op table."""
 
 from __future__ import annotations
 
@@ -21,21 +21,16 @@ class OpIndex:
       table: the op table.
       keys: key of each slot.
       groups: group of each slot: its layer, or what comes closest to one.
-      consumers: slots that read each slot.
     """
 
     def __init__(self, table: Sequence[OpSite]):
         self.table = table
         self.keys: list[str] = []
         self.groups: list[str] = []
-        self.consumers: list[list[int]] = [[] for _ in table]
         self._slots: dict[str, int] = {}
         for slot, site in enumerate(table):
             self._add_key(slot, site)
             self.groups.append(self._group(site))
-            for source in dict.fromkeys(site.inputs):
-                if 0 <= source < len(table):
-                    self.consumers[source].append(slot)
 
     def slot(self, key: str) -> int | None:
         """The slot of a key, or None when this table has no such op."""

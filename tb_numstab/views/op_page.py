@@ -12,7 +12,6 @@ from tb_numstab.analysis.finding import Severity
 from tb_numstab.analysis.interactions import interactions
 from tb_numstab.schema.formats import FORMATS, HISTOGRAM_BINS
 from tb_numstab.schema.record import StepRecord
-from tb_numstab.views import timeline as marks
 from tb_numstab.views.findings import finding_view
 from tb_numstab.views.json_values import Json, packed
 from tb_numstab.views.measure import FORMAT_VIEWS, measure_view
@@ -20,7 +19,7 @@ from tb_numstab.views.op_index import frame_view
 from tb_numstab.views.outlook import outlook_view
 from tb_numstab.views.precision import op_precision_view
 from tb_numstab.views.subject import NotInData, Subject
-from tb_numstab.views.timeline import ABSENT
+from tb_numstab.views.timeline import ABSENT, MEASURED
 
 MAX_NEIGHBOURS = 24
 """Inputs and consumers sent along; AddN and popular constants have thousands."""
@@ -53,6 +52,7 @@ def op_view(subject: Subject, key: str, asked_step: int | None = None) -> Json:
     step = shown_step(subject, _telling_step(subject, slot) if asked_step is None else asked_step)
     record = subject.session.record(step)
     site = subject.session.table[slot]
+    consumers = np.unique(subject.graph.consumers(slot)).tolist()
     return {
         "run": subject.run.name,
         "session": subject.session.id,
@@ -63,8 +63,8 @@ def op_view(subject: Subject, key: str, asked_step: int | None = None) -> Json:
         "result": _tensor_view(subject, record, slot),
         "inputs": [_input_view(subject, record, source) for source in site.inputs[:MAX_NEIGHBOURS]],
         "inputs_total": len(site.inputs),
-        "consumers": [_tensor_view(subject, record, s) for s in subject.ops.consumers[slot][:MAX_NEIGHBOURS]],
-        "consumers_total": len(subject.ops.consumers[slot]),
+        "consumers": [_tensor_view(subject, record, reader) for reader in consumers[:MAX_NEIGHBOURS]],
+        "consumers_total": len(consumers),
         "formats": FORMAT_VIEWS,
         "trend": _trend_view(subject, slot),
         "outlook": outlook_view(subject, slot),
@@ -123,7 +123,7 @@ def _interaction_view(subject: Subject, record: StepRecord, slot: int) -> Json |
 
 def _trend_view(subject: Subject, slot: int) -> Json:
     """Largest and smallest exponent over the steps, and what happened when."""
-    columns = [c for c in subject.timeline.columns if slot < len(c.marks) and c.marks[slot] & marks.MEASURED]
+    columns = [c for c in subject.timeline.columns if slot < len(c.marks) and c.marks[slot] & MEASURED]
 
     def exponents(values: list[Any]) -> list[int | None]:
         return [None if v == ABSENT else int(v) for v in values]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from tb_numstab.analysis.columns import OneRow
 from tb_numstab.analysis.forecast import WINDOW, forecast
-from tb_numstab.schema.columns import INDEX, Row
+from tb_numstab.schema.columns import Row
 from tb_numstab.schema.formats import FORMATS
 from tb_numstab.views.json_values import Json
 from tb_numstab.views.subject import Subject
@@ -53,5 +54,5 @@ def _rising(columns: list[Column], slot: int) -> bool:
 
 def _magnitude(row: Row) -> float:
     """log2 of the largest finite magnitude; -inf where there is none."""
-    largest = max(-row[INDEX["min"]], row[INDEX["max"]])
+    largest = OneRow(row).magnitude
     return float(np.log2(largest)) if largest > 0 else -np.inf

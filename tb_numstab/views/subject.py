@@ -39,7 +39,7 @@ class Subject:
       findings: what the analysis found in exactly these measurements, worst first.
       verdict: the session in one sentence.
       graph: its op table as the analysis sees it.
-      ops: names and neighbours of its slots.
+      ops: names and groups of its slots.
       timeline: exponents and marks of every slot over the steps.
       spread: how each slot's magnitudes spread, over all steps together.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,6 +121,12 @@ def _column(record: StepRecord, count: int) -> Column:
     absorbed, operands = record.column("absorbed")[known], record.column("operands")[known]
     marks[slots[(absorbed > 0) & (absorbed >= ABSORBED_SHARE * operands)]] |= ABSORBED
     return Column(record.step, record.step, exponents("max_exp"), exponents("min_exp"), marks)
+
+
+def bundled(columns: Sequence[Column], count: int) -> list[Sequence[Column]]:
+    """All columns in order, in at most ``count`` bundles of neighbours, as even as can be."""
+    edges = np.linspace(0, len(columns), min(count, len(columns)) + 1).astype(int)
+    return [columns[first:end] for first, end in pairwise(edges)]
 
 
 def merged(columns: Sequence[Column]) -> Column:
