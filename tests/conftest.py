@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser
 
+from tb_numstab.instrument import host
 from tests.support.chromium import chromium
 from tests.support.runs import SyntheticRun, make_run, write_all
 
@@ -27,6 +28,13 @@ def logdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small() -> SyntheticRun:
     """Ten steps of a healthy training."""
     return make_run("healthy", steps=10)
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+    """What the user has been told in this test so far; a warning of an earlier test may come again."""
+    monkeypatch.setattr(host, "_warned", set())
+    return lambda: [record.getMessage() for record in caplog.records if record.name == "tb_numstab"]
 
 
 @pytest.fixture(scope="session")

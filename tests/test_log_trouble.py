@@ -17,14 +17,8 @@ import tensorflow as tf
 from tensorboard.data.provider import DataProvider
 
 import tb_numstab
-from tb_numstab.instrument import host
 from tb_numstab.store.event_files import read_runs
 from tests.support.readers import PROVIDERS, only_run, provided_runs
-
-
-@pytest.fixture(autouse=True)
-def nothing_warned_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host, "_warned", set())
 
 
 def training() -> Callable[[int], float]:
@@ -44,10 +38,6 @@ def training() -> Callable[[int], float]:
     return step
 
 
-def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.name.startswith("tb_numstab")]
-
-
 def writing(log_dir: Path) -> AbstractContextManager[Any]:
     # Every event goes to the file at once, so that trouble shows in the step that meets it.
     context: AbstractContextManager[Any] = tf.summary.create_file_writer(str(log_dir), max_queue=0).as_default()
@@ -64,7 +54,7 @@ def test_folder_removed_while_training(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-def test_folder_removed_while_fitting(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_folder_removed_while_fitting(tmp_path: Path, said: Callable[[], list[str]]) -> None:
     import keras
 
     class Remover(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untyped
@@ -77,12 +67,12 @@ def test_folder_removed_while_fitting(tmp_path: Path, caplog: pytest.LogCaptureF
     callbacks = [Remover(), tb_numstab.NumericalHealth(str(tmp_path / "run"), every=1)]
     model.fit(np.ones((20, 2)), np.ones((20, 1)), batch_size=4, verbose=0, callbacks=callbacks)
     assert model.optimizer.iterations == 5
-    (message,) = warnings(caplog)
+    (message,) = said()
     assert "was removed; logging begins anew" in message
     assert only_run(tmp_path / "run").sessions[0].steps == [2, 3, 4]
 
 
-def test_disk_full_while_training(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_disk_full_while_training(tmp_path: Path, said: Callable[[], list[str]]) -> None:
     step = training()
     limits, previous = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
@@ -95,13 +85,13 @@ def test_disk_full_while_training(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, previous)
-    (message,) = warnings(caplog)
+    (message,) = said()
     assert "the log could not be written, training goes on" in message
     data = only_run(tmp_path)
     assert data.sessions[0].steps[0] == 0
 
 
-def test_keras_into_a_folder_that_cannot_be(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_keras_into_a_folder_that_cannot_be(tmp_path: Path, said: Callable[[], list[str]]) -> None:
     import keras
 
     (tmp_path / "file").touch()
@@ -110,8 +100,8 @@ def test_keras_into_a_folder_that_cannot_be(tmp_path: Path, caplog: pytest.LogCa
     model.compile("sgd", "mse")
     model.fit(np.ones((8, 2)), np.ones((8, 1)), batch_size=4, verbose=0, callbacks=[callback])
     assert model.optimizer.iterations == 2
-    assert callback.health is not None and callback.health.ok
-    (message,) = warnings(caplog)
+    assert callback.health is not None and callback.health.measured and callback.health.ok
+    (message,) = said()
     assert "nothing is logged" in message or "could not be written" in message
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from tb_numstab.schema.columns import INDEX
 from tb_numstab.schema.ops import Role
 from tests.analysis.programs import Step, data, literal, op, returned_mean, unary, update, variable
 from tests.support.numpy_trace import Array, Node, Trace
@@ -158,7 +157,7 @@ def loop_total(dtype: Any, addends: int) -> Step:
         start, x = literal(trace, 0.0, dtype), data(trace, 1.0, dtype)
         before = np.minimum(np.arange(addends), 2048).astype(dtype)
         total = op(trace, "AddV2", before + x.array, Node(start.slot, before), x, graph="while/body", looped=True)
-        trace._rows[-1][INDEX["calls"]] = addends  # one per iteration, over which the row combines
+        trace.amend(total, calls=addends)  # one per iteration, over which the row combines
         returned_mean(trace, total)
 
     return step

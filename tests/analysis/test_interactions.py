@@ -9,17 +9,14 @@ import numpy as np
 from tb_numstab.analysis.finding import Certainty
 from tb_numstab.analysis.graph import OpGraph
 from tb_numstab.analysis.interactions import Interaction, interactions
-from tb_numstab.schema.columns import INDEX
 from tests.analysis.programs import LINES, Step, binary, data, op, update, variable
 from tests.support.numpy_trace import Trace
 
 
-def found(step: Step, inspected: float | None = None) -> list[Interaction]:
+def found(step: Step) -> list[Interaction]:
     trace = Trace(LINES)
     with np.errstate(all="ignore"):
         step(trace, 0)
-    if inspected is not None:
-        trace._rows[0][INDEX["inspected"]] = inspected
     graph = OpGraph(trace.sites)
     return interactions(graph, graph.table(trace.record()))
 
@@ -44,7 +41,12 @@ def test_with_a_zero_among_the_large_it_is_only_counted() -> None:
 
 
 def test_a_sample_proves_nothing() -> None:
-    (only,) = found(binary("AddV2", np.add, [1e9, 2e9], [0.1, 0.2]), inspected=1.0)
+    def sampled(trace: Trace, i: int) -> None:
+        x, y = data(trace, [1e9, 2e9]), data(trace, [0.1, 0.2])
+        trace.amend(x, inspected=1)
+        op(trace, "AddV2", x.array + y.array, x, y)
+
+    (only,) = found(sampled)
     assert only.certainty is Certainty.EVENT
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +35,11 @@ def train(logdir: Path, bad: int = BAD, **options: Any) -> None:
             tb_numstab.log_step(i)
 
 
-def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [r.getMessage() for r in caplog.records if r.name == "tb_numstab"]
-
-
-def test_one_line_for_a_finding(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_one_line_for_a_finding(
+    tmp_path: Path, said: Callable[[], list[str]], caplog: pytest.LogCaptureFixture
+) -> None:
     train(tmp_path)
-    (line,) = lines(caplog)
+    (line,) = said()
     text = Path(__file__).read_text().splitlines()
     number = next(i for i, t in enumerate(text, 1) if "tf.math.log" in t)
     assert line == (
@@ -50,14 +49,14 @@ def test_one_line_for_a_finding(tmp_path: Path, caplog: pytest.LogCaptureFixture
     assert caplog.records[0].levelno == logging.ERROR
 
 
-def test_silence_on_a_healthy_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_silence_on_a_healthy_run(tmp_path: Path, said: Callable[[], list[str]]) -> None:
     train(tmp_path, bad=-1)
-    assert lines(caplog) == []
+    assert said() == []
 
 
-def test_ignore_writes_and_says_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_ignore_writes_and_says_nothing(tmp_path: Path, said: Callable[[], list[str]]) -> None:
     train(tmp_path, on_nonfinite="ignore")
-    assert lines(caplog) == []
+    assert said() == []
     assert tb_numstab.load_run(str(tmp_path)).findings[0].first_step == BAD
 
 
@@ -83,7 +82,7 @@ def test_raise_stops_fit(tmp_path: Path) -> None:
     assert int(model.optimizer.iterations) == BAD + 1
 
 
-def test_a_skipped_step_of_a_loss_scale_is_no_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_skipped_step_of_a_loss_scale_is_no_error(tmp_path: Path, said: Callable[[], list[str]]) -> None:
     keras.config.set_dtype_policy("mixed_float16")
     try:
         model = keras.Sequential([keras.Input((WIDTH,)), keras.layers.Dense(1)])
@@ -96,7 +95,7 @@ def test_a_skipped_step_of_a_loss_scale_is_no_error(tmp_path: Path, caplog: pyte
     model.fit(x, x.sum(1), batch_size=8, verbose=0, epochs=4, callbacks=[health])
 
     assert float(scaled.dynamic_scale) < 2.0**30, "no step was skipped"
-    assert [line for line in lines(caplog) if "error" in line] == []
+    assert [line for line in said() if "error" in line] == []
 
 
 @pytest.mark.parametrize("value", ["stop", None, True])

@@ -8,6 +8,7 @@ from tensorboard.plugins.base_plugin import TBContext
 from werkzeug.test import TestResponse
 
 from tb_numstab.plugin.backend import NumericalHealthPlugin
+from tb_numstab.store.provider import ProviderReader
 from tests.plugin.client import Client
 from tests.support.runs import SCENARIOS
 
@@ -136,12 +137,12 @@ def test_any_number_of_columns_is_bounded(client: Client, columns: str) -> None:
 
 
 def test_an_error_of_ours_is_logged_and_does_not_leak(
-    plugin: NumericalHealthPlugin, client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*args: object) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(plugin._reader, "run", fail)
+    monkeypatch.setattr(ProviderReader, "run", fail)
     response = client.open("/overview", run="healthy")
     assert response.status_code == 500
     assert "secret" not in error_of(response)

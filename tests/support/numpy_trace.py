@@ -132,6 +132,11 @@ class Trace:
         name = f"{layer}/{op_type}" if layer else op_type
         return self._add(op_type, name, flushed(value), inputs, role, line, fields)
 
+    def amend(self, node: Node, **counters: float) -> None:
+        """Changes what was counted of a tensor in this step."""
+        for name, value in counters.items():
+            self._rows[node.slot][INDEX[name]] = value
+
     def record(self, session: str = SESSION) -> StepRecord:
         """Ends the step."""
         record = StepRecord(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,7 @@ class _Classifier:
         random = np.random.default_rng(7)
         widths = (FEATURES, HIDDEN, HIDDEN, CLASSES)
         self.variables: dict[str, Array] = {}
-        for i, shape in enumerate(zip(widths, widths[1:], strict=False)):
+        for i, shape in enumerate(pairwise(widths)):
             kernel = random.normal(0, (2 / shape[0]) ** 0.5, shape)
             self.variables[f"dense_{i}/kernel"] = (kernel + scenario.offset).astype(np.float32)
             self.variables[f"dense_{i}/bias"] = np.full(shape[1], scenario.offset, np.float32)

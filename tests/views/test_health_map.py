@@ -1,4 +1,5 @@
 import base64
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -60,7 +61,7 @@ def test_rows_are_tensors_then_groups_then_bundles(
     edges = [(row["first"], row["last"]) for row in view["rows"]]
     assert edges[0][0] == 0
     assert edges[-1][1] == groups * ops == view["total_rows"]
-    assert all(a[1] == b[0] for a, b in zip(edges, edges[1:], strict=False))
+    assert all(a[1] == b[0] for a, b in pairwise(edges))
     # The worst of what a row covers is its last tensor, the one nearest to overflow.
     assert cells(view, "over")[:, 0].tolist() == [max(127 - (last - 1 - 60), 0) + 1 for _, last in edges]
 
