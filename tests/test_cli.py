@@ -91,6 +91,11 @@ def test_a_fix_of_several_lines_stays_so(logdir: Path) -> None:
     assert [line.strip() for line in out.splitlines()][-3:] == ["- one", "+ two", "+ three"]
 
 
+def test_line_above_the_working_directory_is_named_in_full(cli: Cli, tmp_path: Path) -> None:
+    moved(make_run("nan_softmax_log"), Frame(str(Path.cwd() / ".." / "a.py"), 38, "f", ""), "op").write(tmp_path)
+    assert "  error    /" in cli("check", tmp_path)[1]
+
+
 def test_all_runs_are_judged(cli: Cli, logdir: Path) -> None:
     code, out, _ = cli("check", logdir)
     assert code == 1

@@ -82,8 +82,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _train(folder: Path, names: Sequence[str]) -> None:
     """Runs each program from a clean log folder."""
-    # Before the programs import TensorFlow: no chatter, and the same arithmetic on every CPU.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Before the programs import TensorFlow: the same arithmetic on every CPU.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     for number, name in enumerate(names, 1):
         print(f"[{number}/{len(names)}] training {folder / name}.py", flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
 from pathlib import Path
 
@@ -25,5 +26,5 @@ def wrapped(label: str, text: str, width: int, indent: str) -> str:
 
 def from_here(file: str) -> str:
     """A path relative to the working directory where it lies below: what terminals and GitHub can open."""
-    path, here = Path(file), Path.cwd()
+    path, here = Path(os.path.normpath(file)), Path.cwd()
     return path.relative_to(here).as_posix() if path.is_relative_to(here) else file
