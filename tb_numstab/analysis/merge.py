@@ -37,14 +37,18 @@ def foreseen(error: Finding, warnings: Sequence[Finding]) -> Finding:
     A hazard of the same op knew the formula it stands in, so its fix is the better one.
     """
     earlier = [w for w in warnings if _line(w) == _line(error) and w.first_step < error.first_step]
-    hops = tuple(Hop(w.slot, w.step, _warned(w)) for w in earlier[:1])
+    hops = tuple(_warning(w, error.first_step) for w in earlier[:1])
     fix = next((w.fix for w in earlier if w.rule in _HAZARDS and w.slot == error.slot), error.fix)
     return replace(error, why=error.why + hops, fix=fix)
 
 
-def _warned(finding: Finding) -> str:
-    since = "" if finding.step == finding.first_step else f"since step {finding.first_step}; "
-    return f"warned of {since}at step {finding.step}: {finding.summary.removesuffix('.')}"
+def _warning(finding: Finding, before: int) -> Hop:
+    """A warning as a hop; without its numbers where they are no longer those before the step."""
+    first, step = finding.first_step, finding.step
+    if step >= before:
+        return Hop(finding.slot, first, f"warned of since step {first}: {finding.title}")
+    since = "" if step == first else f"since step {first}; "
+    return Hop(finding.slot, step, f"warned of {since}at step {step}: {finding.summary.removesuffix('.')}")
 
 
 def _line(finding: Finding) -> object:

@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal or log that cannot show a character must not end the command.
         sys.stdout.reconfigure(errors="backslashreplace")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # quiet, should a command load it
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow is quiet if a command loads it
     options = _parser().parse_args(arguments)
     try:
         code: int = options.command(options)
