@@ -9,16 +9,18 @@ by ``tb_numstab.watch``, unmodified, and each case runs in a process of its own.
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib.util
 import json
 import math
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from benchmarks import fresh
 
 LATE_STEP = 10
 """A case that fails before this step has no room for a warning; lead time leaves it out."""
@@ -47,78 +49,56 @@ def load_case(path: Path) -> ModuleType:
 
 
 def run_case(path: Path, every: int, seed: int) -> dict[str, Any]:
-    """Trains one case under watch; the values of ``--json`` for it."""
+    """Trains one case under watch, until its first NaN or Inf; the values of ``--json`` for it."""
+    import tensorflow as tf  # here: the process that only collects results does without
+
     import tb_numstab  # before the case builds its Keras layers, as in a user's script
 
     started = time.perf_counter()
     module = load_case(path)
     case = module.build(seed)
     step = tb_numstab.watch(every=every)(case.step)
-    result: dict[str, Any] = dict.fromkeys(
-        ("nan_step", "first_error_step", "first_warning_step", "origin_op_type", "origin_file", "origin_line")
-    )
-    health = None
-    steps_run = 0
-    import tensorflow as tf
-
+    first: dict[str, int] = {}  # severity -> the step that first showed it
+    nan_step = None
     with tempfile.TemporaryDirectory() as logdir, tf.summary.create_file_writer(logdir).as_default():
         for i in range(case.n_steps):
             values = step(i)
             health = tb_numstab.log_step(i)
-            steps_run = i + 1
-            for key, severity in (("first_error_step", "error"), ("first_warning_step", "warning")):
-                if result[key] is None and any(f.severity.value == severity for f in health.findings):
-                    result[key] = i
+            for finding in health.findings:
+                first.setdefault(finding.severity.value, i)
             if not all(math.isfinite(v) for v in values.values()):
-                result["nan_step"] = i
+                nan_step = i
                 break
-    findings = health.findings if health is not None else ()
-    errors = [f for f in findings if f.severity.value == "error"]
-    result |= {
+    errors = [f for f in health.findings if f.severity.value == "error"]
+    source = errors[0].site.source if errors else None
+    return {
         "name": module.META["name"],
         "seed": seed,
-        "steps_run": steps_run,
+        "steps_run": i + 1,
+        "nan_step": nan_step,
+        "first_error_step": first.get("error"),
+        "first_warning_step": first.get("warning"),
+        "origin_op_type": errors[0].site.op_type if errors else None,
+        "origin_file": source.file if source is not None else None,
+        "origin_line": source.line if source is not None else None,
         "errors": len(errors),
-        "warnings": sum(f.severity.value == "warning" for f in findings),
-        "rules": [f.rule for f in findings],
-        "findings": [f"{f.severity.value}: {f.summary}" for f in findings],
+        "warnings": sum(f.severity.value == "warning" for f in health.findings),
+        "rules": [f.rule for f in health.findings],
+        "findings": [f"{f.severity.value}: {f.summary}" for f in health.findings],
         "seconds": round(time.perf_counter() - started, 2),
     }
-    if errors:
-        site = errors[0].site
-        result["origin_op_type"] = site.op_type
-        if site.source is not None:
-            result["origin_file"], result["origin_line"] = site.source.file, site.source.line
-    return result
 
 
 # ---- all cases ----------------------------------------------------------------------------------
 
 
 def run_in_process(path: Path, every: int, seed: int) -> dict[str, Any]:
-    """run_case in a fresh interpreter; a case that fails to run is reported as such."""
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.cases",
-        "--case",
-        str(path),
-        "--every",
-        str(every),
-        "--seed",
-        str(seed),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"{path.name} did not run:\n{done.stderr[-2000:]}")
-    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return answer
+    """run_case in a fresh interpreter; raises RuntimeError as fresh.answer does."""
+    return fresh.answer("benchmarks.cases", "--case", str(path), "--every", str(every), "--seed", str(seed))
 
 
 def meta_of(path: Path) -> dict[str, Any]:
     """META of a case, read without importing it (a case imports TensorFlow)."""
-    import ast
-
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "META":
             assert isinstance(node.value, ast.Call)

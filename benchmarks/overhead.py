@@ -13,13 +13,14 @@ import argparse
 import contextlib
 import json
 import resource
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from benchmarks import fresh
 
 AMORTISED_STEPS = 10_000
 """Length of the training over which the cost of the default schedule is averaged."""
@@ -146,13 +147,11 @@ def peak_memory(model: str, way: str) -> dict[str, Any]:
 
 def in_process(*arguments: str) -> dict[str, Any]:
     """One measurement in a fresh interpreter; {} when TensorFlow itself could not run it."""
-    command = [sys.executable, "-m", "benchmarks.overhead", "--one", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        print(f"{' '.join(arguments)} failed: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
+    try:
+        return fresh.answer("benchmarks.overhead", "--one", *arguments)
+    except RuntimeError as error:
+        print(f"{' '.join(arguments)} failed: {str(error).splitlines()[-1:]}", file=sys.stderr)
         return {}
-    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return answer
 
 
 def quartiles(values: list[float]) -> tuple[float, float, float]:
@@ -191,7 +190,7 @@ def judge(model: str, rounds: int, clock: str) -> dict[str, Any]:
         "check_numerics": ratio(measured["check_numerics"]),
         "spread": {way: spread(measured[way]) for way in WAYS},
     }
-    figures |= {f"{way.lower()}": ratio(measured[way]) for way in DEBUGGER}
+    figures |= {way.lower(): ratio(measured[way]) for way in DEBUGGER}
     figures["log_bytes_ratio"] = _log_ratio(measured)
     return figures
 
@@ -242,7 +241,7 @@ JSON_KEYS = tuple(key for _, key in ROWS if key != "bytes_per_step")
 
 
 def table(models: dict[str, dict[str, Any]]) -> str:
-    """The README's table, in Markdown."""
+    """The table of docs/overhead.md, in Markdown."""
     lines = ["| ratio to unwatched | " + " | ".join(models) + " |", "|---|" + "---:|" * len(models)]
     for title, key in ROWS:
         cells = []

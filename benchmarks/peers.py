@@ -14,7 +14,6 @@ import argparse
 import json
 import math
 import re
-import subprocess
 import sys
 import tempfile
 import traceback
@@ -22,6 +21,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from benchmarks import fresh
 from benchmarks.cases import judge, load_case, meta_of
 
 PEERS = ("check_numerics", "Debugger V2")
@@ -102,13 +102,11 @@ def alarm(path: Path, op_type: str, frames: Frames) -> dict[str, Any]:
 
 def in_process(peer: str, path: Path, seed: int) -> dict[str, Any] | None:
     """The peer's answer in a fresh interpreter; None when TensorFlow did not survive it."""
-    command = [sys.executable, "-m", "benchmarks.peers", "--peer", peer, "--case", str(path), "--seed", str(seed)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        print(f"{path.stem}: {peer} failed: {(done.stderr.splitlines() or ['?'])[-1][:200]}", file=sys.stderr)
+    try:
+        return fresh.answer("benchmarks.peers", "--peer", peer, "--case", str(path), "--seed", str(seed))
+    except RuntimeError as error:
+        print(f"{path.stem}: {peer} failed: {str(error).splitlines()[-1:]}", file=sys.stderr)
         return None
-    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return answer
 
 
 def score(peer: str, path: Path, meta: dict[str, Any], answer: dict[str, Any] | None) -> str:
