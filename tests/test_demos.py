@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 from importlib import util
 from pathlib import Path
@@ -147,6 +148,16 @@ def test_tensorboard_runs_until_ctrl_c(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode == 0
+
+
+def test_a_port_in_use_is_a_message(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "healthy.py").write_text("def main(log_dir):\n    print('trained')\n")
+    with socket.create_server(("localhost", 0)) as server:
+        run = demo("healthy", "--folder", "mine", "--port", str(server.getsockname()[1]), cwd=tmp_path)
+    assert run.returncode == 2
+    assert run.stderr.splitlines()[-1].startswith("tb-numstab: TensorBoard does not start: ")
+    assert run.stderr.endswith("the logs are in mine/logs\n")
 
 
 def test_the_command_knows_its_demos(tmp_path: Path) -> None:

@@ -130,7 +130,10 @@ def _serve(logdir: Path, port: int | None) -> str:
 
     server = program.TensorBoard()
     server.configure(argv=[None, "--logdir", str(logdir), *([] if port is None else ["--port", str(port)])])
-    return str(server.launch())
+    try:
+        return str(server.launch())
+    except program.TensorBoardServerException as error:
+        raise CliError(f"TensorBoard does not start: {error.msg}; the logs are in {logdir}") from error
 
 
 def _wait() -> None:

@@ -66,7 +66,8 @@ def _nothing_to_read(options: argparse.Namespace, runs: list[RunData]) -> str:
     if runs:
         return f"{options.logdir} holds tb-numstab data, but no step record that could be read"
     if options.run is None:
-        return f"{options.logdir} holds no tb-numstab data: was the training step watched, and log_step called?"
+        asked = "was the training step watched and log_step called, or fit given NumericalHealth?"
+        return f"{options.logdir} holds no tb-numstab data: {asked}"
     names = [printable(run.name) for run in read_runs(options.logdir)]
     known = f"the runs are {', '.join(names)}" if names else "there is no run with tb-numstab data"
     return f"{options.logdir} has no run {printable(options.run)}: {known}"
