@@ -14,7 +14,8 @@ from tb_numstab.analysis.narrate import called, place
 from tb_numstab.analysis.ops import Ops
 from tb_numstab.schema.columns import Row
 
-MAX_HOPS = 4
+MAX_CAUSES = 4
+"""Hops back that are told, at most: each is less certain to be what the user is after."""
 
 
 @dataclass(frozen=True)
@@ -137,13 +138,9 @@ def causes(graph: OpGraph, table: Row, step: int, slot: int, blame: str) -> tupl
       blame: its operand and property, as Rule.blame; "" for none.
     """
     hops: list[Hop] = []
-    while blame and len(hops) < MAX_HOPS:
+    while blame and len(hops) < MAX_CAUSES:
         operand, _, wanted = blame.partition(".")
-        x, y = int(graph.x[slot]), int(graph.y[slot])
-        if operand == "larger":
-            slot = y if y >= 0 and not _max_exp(table, x) >= _max_exp(table, y) else x
-        else:
-            slot = x if operand == "x" else y
+        slot = _operand(graph, table, slot, operand)
         if slot < 0:
             break
         text, blame = _reason(graph, table, slot, wanted)
@@ -152,8 +149,16 @@ def causes(graph: OpGraph, table: Row, step: int, slot: int, blame: str) -> tupl
     return tuple(hops)
 
 
-def _max_exp(table: Row, slot: int) -> float:
-    return OneRow(table[slot] if slot >= 0 else None).max_exp
+def _operand(graph: OpGraph, table: Row, slot: int, name: str) -> int:
+    """The operand that a cause calls "x", "y" or the "larger" of both."""
+    x, y = int(graph.x[slot]), int(graph.y[slot])
+    if name == "larger":
+        name = "y" if y >= 0 and not _row(table, x).max_exp >= _row(table, y).max_exp else "x"
+    return x if name == "x" else y
+
+
+def _row(table: Row, slot: int) -> OneRow:
+    return OneRow(table[slot] if slot >= 0 else None)
 
 
 def _given(name: str, out: OneRow, wanted: str) -> str:
@@ -165,8 +170,7 @@ def _given(name: str, out: OneRow, wanted: str) -> str:
 
 def _reason(graph: OpGraph, table: Row, slot: int, wanted: str) -> tuple[str, str]:
     """Why a slot has a property, and whom to ask next."""
-    x, y = (OneRow(table[s] if s >= 0 else None) for s in (int(graph.x[slot]), int(graph.y[slot])))
-    out = OneRow(table[slot])
+    x, y, out = (_row(table, s) for s in (int(graph.x[slot]), int(graph.y[slot]), slot))
     if not graph.sites[slot].inputs:
         return _given(called(graph, slot), out, wanted), ""
     for cause in _CAUSES.get(wanted, ()):

@@ -24,7 +24,7 @@ import numpy as np
 from tb_numstab.analysis.columns import Columns
 from tb_numstab.analysis.families import operand_positions
 from tb_numstab.analysis.graph import Mask, OpGraph
-from tb_numstab.analysis.inputs import inputs_of
+from tb_numstab.analysis.inputs import Inputs, inputs_of
 from tb_numstab.schema.columns import INDEX, Row
 from tb_numstab.schema.ops import Role
 
@@ -115,7 +115,7 @@ def _masked_logits(graph: OpGraph, rows: Columns) -> Mask:
     hands_on = graph.mask("select", "cast", "move", "add", "sub") & only_negative & ~(rows.overflow > 0)
     hands_on &= ~graph.looped & ~graph.returned  # links of a loop body may not show every source
     from_literal = graph.role(Role.CONSTANT) & only_negative
-    for slot in (int(s) for s in np.flatnonzero(hands_on)):
+    for slot in np.flatnonzero(hands_on).tolist():
         sources = [i for i in graph.inputs(slot) if nonfinite[i]]
         from_literal[slot] = bool(sources) and all(from_literal[i] for i in sources)
     handed_on = from_literal & hands_on
@@ -149,23 +149,27 @@ class _Search:
 
     def __init__(self, graph: OpGraph, table: Row) -> None:
         self.graph = graph
-        rows = Columns(table)
-        nan, inf = rows.nan > 0, rows.inf > 0
-        self.nan, self.inf = nan, inf
-        self.bad: Mask = (nan | inf) & ~intended(graph, table)
+        rows, inputs = Columns(table), inputs_of(graph, table)
+        self.nan: Mask = rows.nan > 0
+        self.bad: Mask = (self.nan | (rows.inf > 0)) & ~intended(graph, table)
         self.state = _state(graph, rows)
-        inputs = inputs_of(graph, table)
+        self.handed_on = self._handed_on(rows)
         # A variable that another function of the same step has updated before carries on from there.
         leaf = graph.role(Role.INPUT, Role.VARIABLE) & ~inputs.nonfinite
-        made = (nan & ~inputs.nan) | (inf & ~inputs.inf) | (rows.overflow > 0)
-        made |= inf & graph.mask("cross-entropy") & ~graph.as_mask(graph.edge_target[self.bad[graph.edge_source]])
-        self.handed_on = self._handed_on(rows)
-        leaf &= ~graph.as_mask(list(self.handed_on))
-        self.candidate: Mask = self.bad & (leaf | made) & ~graph.as_mask(list(self.handed_on))
+        begins = (leaf | self._made(rows, inputs)) & ~graph.as_mask(self.handed_on)
+        self.candidate: Mask = self.bad & begins
         self.first_call = np.where(np.isnan(rows.first_bad_call), 0.0, rows.first_bad_call)
         self.passed_on = self.candidate & ~leaf & ~(rows.overflow > 0) & ~inputs.nonfinite & self._unmeasured_operand()
         self.toward: dict[int, int] = {}  # slot -> the slot after it on the shortest way to a symptom
         self.reached: defaultdict[int, list[int]] = defaultdict(list)  # slot -> every slot it made non-finite
+
+    def _made(self, rows: Columns, inputs: Inputs) -> Mask:
+        """Slots with a NaN or an Inf that no measured input held, bool [N]."""
+        graph, inf = self.graph, rows.inf > 0
+        made = (self.nan & ~inputs.nan) | (inf & ~inputs.inf) | (rows.overflow > 0)
+        # Logits may be masked with -Inf on purpose: where that meets a label, the loss is Inf.
+        given_bad = graph.as_mask(graph.edge_target[self.bad[graph.edge_source]])
+        return np.asarray(made | (inf & graph.mask("cross-entropy") & ~given_bad))
 
     def _handed_on(self, rows: Columns) -> dict[int, int]:
         """Non-finite arguments that are an earlier function's result: argument slot -> returned slot.
@@ -175,9 +179,9 @@ class _Search:
         graph, table = self.graph, rows.rows
         returned = np.flatnonzero(self.bad & graph.returned)
         links: dict[int, int] = {}
-        for slot in (int(s) for s in np.flatnonzero(self.bad & graph.role(Role.INPUT))):
+        for slot in np.flatnonzero(self.bad & graph.role(Role.INPUT)).tolist():
             site = graph.sites[slot]
-            for source in (int(s) for s in returned[returned < slot][::-1]):
+            for source in returned[returned < slot][::-1].tolist():
                 made = graph.sites[source]
                 if made.dtype == site.dtype and _same_values(table[source], table[slot]):
                     links[slot] = source
@@ -238,7 +242,7 @@ class _Search:
         consumer.
         """
         graph = self.graph
-        for source in (int(s) for s in np.flatnonzero(self.bad & ~graph.role(Role.UPDATE))):
+        for source in np.flatnonzero(self.bad & ~graph.role(Role.UPDATE)).tolist():
             if self._only_moves(slot):
                 unseen = bool(graph.looped[source]) or not len(graph.consumers(source))
             else:

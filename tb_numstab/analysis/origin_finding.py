@@ -33,7 +33,6 @@ from tb_numstab.schema.ops import Role
 MAX_VISITED = 64
 """Slots followed forward from an origin in search of a tf.where."""
 
-
 _ELSEWHERE = {
     Source.INPUT: NONFINITE_INPUT,
     Source.VARIABLE: NONFINITE_VARIABLE,
@@ -54,18 +53,17 @@ def origin_finding(graph: OpGraph, table: Row, origin: Origin, clean: tuple[int,
     rule = origin_rule(graph, table, origin)
     ops = Ops.of(graph, table, np.array([slot]))
     text, numbers = ops.explain(rule.explain, 0)
-    title, rule_id = rule.title, rule.id
     fix = fix_of_data(graph.sites[slot]) if rule is NONFINITE_INPUT else rule.fix_for(ops)
-    trapped = trapped_forward(graph, table, origin)
-    if trapped is not None:
-        forward = graph.sites[trapped]
-        title, fix, rule_id = WHERE_TRAP.title, WHERE_TRAP.fix, WHERE_TRAP.id
-        text = f"{text} tf.where hides it in the forward pass, but the gradient of {forward.op_type} still meets it."
     why = chain_hops(graph, table, origin.step, origin.chain)
     why += causes(graph, table, origin.step, slot, rule.blame)
     if origin.source is Source.VARIABLE and clean is not None:
         why += _closest_to_overflow(graph, *clean)
-    return _finding(graph, origin, rule_id, title, text, fix, why, numbers)
+    trapped = trapped_forward(graph, table, origin)
+    if trapped is not None:
+        forward = graph.sites[trapped].op_type
+        text = f"{text} tf.where hides it in the forward pass, but the gradient of {forward} still meets it."
+        rule, fix = WHERE_TRAP, WHERE_TRAP.fix
+    return _finding(graph, origin, rule, text, fix, why, numbers)
 
 
 def _closest_to_overflow(graph: OpGraph, step: int, table: Row) -> tuple[Hop, ...]:
@@ -94,7 +92,7 @@ def recorded_origin_finding(graph: OpGraph, origin: Origin, seen: int) -> Findin
     text = f"{where} gave the first NaN or Inf; this log has no record of step {origin.step}."
     why = (Hop(origin.slot, seen, text),)
     fix = fix_of_data(site) if rule is NONFINITE_INPUT else rule.fix
-    return _finding(graph, origin, rule.id, rule.title, text, fix, why, {})
+    return _finding(graph, origin, rule, text, fix, why)
 
 
 def unknown_origin_finding(graph: OpGraph, table: Row, step: int) -> Finding | None:
@@ -103,20 +101,18 @@ def unknown_origin_finding(graph: OpGraph, table: Row, step: int) -> Finding | N
     It is about a product that is finite in one order only, the possible cause; else about the first result,
     such as the loss. None when the op table holds no result and no update.
     """
-    rule = ORIGIN_UNKNOWN
     products = Ops.of(graph, table, graph.members(*ORDER_DECIDES.families))
-    for index in np.flatnonzero(ORDER_DECIDES.when(products))[:1].tolist():
-        text, numbers = products.explain(ORDER_DECIDES.explain, index)
+    suspects = np.flatnonzero(ORDER_DECIDES.when(products))
+    if len(suspects):
+        text, numbers = products.explain(ORDER_DECIDES.explain, int(suspects[0]))
+        origin = _at(step, int(products.slots[suspects[0]]))
+        finding = _finding(graph, origin, ORIGIN_UNKNOWN, text, ORDER_DECIDES.fix, numbers=numbers)
         title = "TensorFlow's graph optimizer may have multiplied in another order"
-        finding = _finding(
-            graph, _at(step, int(products.slots[index])), rule.id, title, text, ORDER_DECIDES.fix, (), numbers
-        )
-        return replace(finding, certainty=Certainty.POSSIBLE)
-    results = np.flatnonzero(graph.returned), np.flatnonzero(graph.role(Role.UPDATE))
-    slot = next((int(slots[0]) for slots in results if len(slots)), None)
-    if slot is None:
+        return replace(finding, title=title, certainty=Certainty.POSSIBLE)
+    results = [*np.flatnonzero(graph.returned).tolist(), *np.flatnonzero(graph.role(Role.UPDATE)).tolist()]
+    if not results:
         return None
-    return _finding(graph, _at(step, slot), rule.id, rule.title, rule.explain, rule.fix, (), {})
+    return _finding(graph, _at(step, results[0]), ORIGIN_UNKNOWN, ORIGIN_UNKNOWN.explain, ORIGIN_UNKNOWN.fix)
 
 
 def _at(step: int, slot: int) -> Origin:
@@ -126,16 +122,15 @@ def _at(step: int, slot: int) -> Origin:
 def _finding(
     graph: OpGraph,
     origin: Origin,
-    rule: str,
-    title: str,
+    rule: Rule,
     summary: str,
     fix: Fix,
-    why: tuple[Hop, ...],
-    numbers: dict[str, float],
+    why: tuple[Hop, ...] = (),
+    numbers: dict[str, float] | None = None,
 ) -> Finding:
     return Finding(
-        rule=rule,
-        title=title,
+        rule=rule.id,
+        title=rule.title,
         severity=Severity.ERROR,
         certainty=Certainty.EVENT,
         slot=origin.slot,
@@ -147,7 +142,7 @@ def _finding(
         summary=summary,
         fix=suited(fix, graph.sites[origin.slot].dtype),
         why=why,
-        numbers=numbers,
+        numbers=numbers or {},
     )
 
 
