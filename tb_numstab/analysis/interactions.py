@@ -12,6 +12,7 @@ from tb_numstab.analysis.finding import Certainty
 from tb_numstab.analysis.graph import Mask, OpGraph
 from tb_numstab.analysis.memory import Memory
 from tb_numstab.analysis.ops import Ops
+from tb_numstab.analysis.patterns import never
 from tb_numstab.schema.columns import Row
 
 SUMS = ("add", "sub")
@@ -167,10 +168,6 @@ def _share(part: Floats, whole: Floats) -> Floats:
     return np.asarray(part / whole, np.float64)
 
 
-def _never(o: Ops) -> Mask:
-    return np.zeros(len(o.slots), bool)
-
-
 def _sum_effects(o: Ops) -> list[_Effect]:
     x, y = o.x, o.y
     absorbed = _share(o.out.absorbed, o.out.operands)
@@ -181,8 +178,8 @@ def _sum_effects(o: Ops) -> list[_Effect]:
     unsafe = ~bounds.sum_is_safe(o.x.max_exp, o.y.max_exp, o.max_exp) & ~np.isnan(apart)
     return [
         _Effect("absorbed", either, absorbed >= 0.5, apart >= o.precision, absorbed),
-        _Effect("cancelled", _never(o), o.out.cancelled >= o.precision - 2, _never(o), np.full(len(apart), np.nan)),
-        _Effect("overflows", _never(o), o.out.overflow > 0, unsafe, _share(o.out.overflow, o.out.size)),
+        _Effect("cancelled", never(o), o.out.cancelled >= o.precision - 2, never(o), np.full(len(apart), np.nan)),
+        _Effect("overflows", never(o), o.out.overflow > 0, unsafe, _share(o.out.overflow, o.out.size)),
     ]
 
 
@@ -240,4 +237,4 @@ def _dot_effects(o: Ops) -> list[_Effect]:
     length = np.maximum(np.sqrt(o.x.size * o.y.size / o.out.size), 1)
     known = ~np.isnan(o.x.max_exp + o.y.max_exp)
     unsafe = known & ~bounds.dot_is_safe(o.x.max_exp, o.y.max_exp, length, o.max_exp)
-    return [_Effect("overflows", _never(o), _never(o), unsafe, np.full(len(length), np.nan))]
+    return [_Effect("overflows", never(o), never(o), unsafe, np.full(len(length), np.nan))]

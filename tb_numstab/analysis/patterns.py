@@ -24,7 +24,7 @@ BESIDE_POLE = 2.0**-4
 
 
 def never(o: Ops) -> Mask:
-    """The precondition of a rule whose findings the engine makes itself."""
+    """None of the slots; also the precondition of a rule whose findings the engine makes itself."""
     return np.zeros(len(o.slots), bool)
 
 

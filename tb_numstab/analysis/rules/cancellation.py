@@ -9,6 +9,7 @@ from tb_numstab.analysis.columns import Columns, Floats
 from tb_numstab.analysis.finding import Certainty, Fix, Severity
 from tb_numstab.analysis.graph import Mask, OpGraph
 from tb_numstab.analysis.ops import Ops
+from tb_numstab.analysis.patterns import never
 from tb_numstab.analysis.rules.rule import Rule, Stage
 from tb_numstab.schema.ops import Role
 
@@ -57,7 +58,7 @@ def _of_rounded_numbers(o: Ops) -> Mask:
     """Both operands are numbers that a Cast has rounded, or parts, averages and extremes of them."""
     rounded = _rounded_by_cast(o)
     if not rounded.any():
-        return np.zeros(len(o.slots), bool)
+        return never(o)
     handed_on = o.graph.carrying(rounded, o.graph.mask("move", "neg", "clip", "extremum", "mean"))
     return np.asarray(o.x_among(handed_on) & o.y_among(handed_on))
 

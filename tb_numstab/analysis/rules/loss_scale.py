@@ -9,6 +9,7 @@ from tb_numstab.analysis.finding import Fix, Severity
 from tb_numstab.analysis.graph import Mask
 from tb_numstab.analysis.ops import Ops
 from tb_numstab.analysis.origin import find_origin
+from tb_numstab.analysis.patterns import never
 from tb_numstab.analysis.rules.rule import Rule, Stage
 from tb_numstab.schema.ops import Role
 
@@ -27,7 +28,7 @@ def _loss_was_not_scaled(o: Ops) -> Mask:
     graph = o.graph
     scales = graph.as_mask(o.anatomy.loss_scales)
     if graph.guards.differentiated[graph.edge_target[scales[graph.edge_source]]].any():
-        return np.zeros(len(o.slots), bool)
+        return never(o)
     return np.asarray(o.y_among(scales) & (o.y.min > 1) & o.among(graph.role(Role.OPTIMIZER)))
 
 
@@ -51,7 +52,7 @@ def _all_skipped(o: Ops) -> Mask:
     skipped, scale = course.skipped, course.scale
     searching = len(scale) > 1 and 1 <= scale[-1] < scale[-2]
     if len(skipped) < SKIPPED or skipped[-1] - skipped[0] < LONG_SKIPPED or searching:
-        return np.zeros(len(o.slots), bool)
+        return never(o)
     rows = Columns.of(o.table, o.anatomy.gradients)
     bad = o.anatomy.gradients[rows.nan + rows.inf > 0]
     origin = find_origin(o.graph, o.table, skipped[-1], tuple(bad.tolist()))

@@ -9,6 +9,7 @@ from tb_numstab.analysis.finding import Certainty, Fix, Severity
 from tb_numstab.analysis.graph import Mask, Slots
 from tb_numstab.analysis.memory import LOST
 from tb_numstab.analysis.ops import Ops
+from tb_numstab.analysis.patterns import never
 from tb_numstab.analysis.rules.cancellation import lost_steps
 from tb_numstab.analysis.rules.rule import Rule, Stage
 from tb_numstab.schema.ops import Role
@@ -92,7 +93,7 @@ def _vanished_factor(o: Ops) -> Mask:
     trained = u.slots[trainable[u.slots]]
     change = Columns.of(o.table, u.change[trainable[u.slots]])
     if not len(trained) or not (change.zero == change.size).all() or not np.isnan(o.memory.moved_exp[trained]).all():
-        return np.zeros(len(o.slots), bool)
+        return never(o)
     blamed = {_vanishes_at(o, int(s)) for s in u.change[trainable[u.slots]]}
     known = -1 not in blamed and not any(lost_steps(o, s) for s in blamed)
     return o.among(o.graph.as_mask(blamed if known else ()))
