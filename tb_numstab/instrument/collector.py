@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tb_numstab.instrument.counters import SAMPLE
-from tb_numstab.instrument.operands import Array, count_events, count_update, sampled
-from tb_numstab.instrument.small_tensors import measure_all
+from tb_numstab.instrument.bits import Array
+from tb_numstab.instrument.counters import measure_all
+from tb_numstab.instrument.op_types import is_update
+from tb_numstab.instrument.operands import Op, count_events, count_update
+from tb_numstab.instrument.samples import SAMPLE, Histograms, sampled
 from tb_numstab.schema.columns import COLUMNS, INDEX, Combine, Row, combine, empty_rows
 from tb_numstab.schema.formats import HISTOGRAM_BINS
 
@@ -58,6 +62,24 @@ class Entry:
     estimate: bool = False
 
 
+class Work(NamedTuple):
+    """A tensor on the host, or a sample of it.
+
+    Attributes:
+      slot: where the row goes.
+      op_type: the op that made it.
+      array: the tensor's elements.
+      operands: the op's operands for op-level events; of an update the old value and the delta.
+      share: of the tensor's elements in ``array``.
+    """
+
+    slot: int
+    op_type: str
+    array: Array
+    operands: Sequence[Array] = ()
+    share: float = 1.0
+
+
 @dataclass
 class _Loop:
     """Which runs of a loop's body are measured when not all are: the first ones, then some."""
@@ -80,7 +102,18 @@ class Rows:
     """The measurements of one run: rows by slot, histogram counts by slot."""
 
     rows: Row
-    histogram: NDArray[np.float32]
+    histogram: Histograms
+
+    @classmethod
+    def empty(cls, count: int) -> Rows:
+        """Of slots that are not measured yet."""
+        return cls(empty_rows(count), np.zeros((count, HISTOGRAM_BINS), np.float32))
+
+    def resized(self, count: int) -> Rows:
+        """A copy for ``count`` slots: the first ones, or more that are not measured yet."""
+        resized, common = Rows.empty(count), min(count, len(self.rows))
+        resized.rows[:common], resized.histogram[:common] = self.rows[:common], self.histogram[:common]
+        return resized
 
     def nonfinite(self) -> NDArray[np.bool_]:
         """Bool [n]: which slots hold NaN or Inf."""
@@ -112,8 +145,7 @@ class Collector:
     old_values: dict[int, Array] = field(default_factory=dict)
     problem: Exception | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _rows: dict[int, list[Row]] = field(default_factory=dict)
-    _histograms: dict[int, NDArray[np.float32]] = field(default_factory=dict)
+    _table: Rows = field(default_factory=lambda: Rows.empty(0))
     _loops: dict[int, _Loop] = field(default_factory=dict)
 
     def sink(self, entries: tuple[Entry, ...], tensors: tuple[Array, ...], looped: bool = False) -> None:
@@ -121,66 +153,51 @@ class Collector:
         try:
             if looped and not self.exact and not self._loops.setdefault(id(entries), _Loop(entries)).measures():
                 return
-            work = [self._work(entry, tensors) for entry in entries]
-            for (entry, array, operands, share), (row, histogram) in zip(
-                work, measure_all([array for _, array, _, _ in work]), strict=True
-            ):
-                if operands and entry.update is None:
-                    count_events(entry.op_type, row, array, operands)
-                elif operands:
-                    count_update(row, array, operands)
-                if share < 1:
-                    row[EXTENSIVE] /= share
-                self.add(entry.slot, row, histogram)
+            self.measure([self._work(entry, tensors) for entry in entries])
         except Exception as error:  # noqa: BLE001 - monitoring steps aside, whatever went wrong
             self.problem = self.problem or error
 
-    def _work(self, entry: Entry, tensors: tuple[Array, ...]) -> tuple[Entry, Array, list[Array], float]:
-        """What to measure for an entry: array, operands, and which share of the tensor they are."""
-        array, operands = tensors[entry.tensor], self._operands(entry, tensors)
+    def _work(self, entry: Entry, tensors: tuple[Array, ...]) -> Work:
+        array, operands = tensors[entry.tensor], [tensors[i] for i in entry.operands]
+        if entry.update is not None:
+            old = self.old_values.get(entry.update.handle)
+            operands = [old, *operands] if operands and old is not None and old.shape == array.shape else []
+            if entry.update.keep:
+                self.old_values[entry.update.handle] = array.copy()
         if not entry.estimate or self.exact or array.size <= ESTIMATE_FROM:
-            return entry, array, operands, 1.0
+            return Work(entry.slot, entry.op_type, array, operands)
         part, operands = sampled(array, operands)
-        return entry, part, operands, part.size / array.size
+        return Work(entry.slot, entry.op_type, part, operands, part.size / array.size)
 
-    def _operands(self, entry: Entry, tensors: tuple[Array, ...]) -> list[Array]:
-        operands = [tensors[i] for i in entry.operands]
-        if entry.update is None:
-            return operands
-        new, old = tensors[entry.tensor], self.old_values.get(entry.update.handle)
-        if entry.update.keep:
-            self.old_values[entry.update.handle] = new.copy()
-        return [old, *operands] if operands and old is not None and old.shape == new.shape else []
+    def measure(self, work: Sequence[Work]) -> None:
+        """Measures and adds tensors, each of a slot of its own."""
+        rows, histograms = measure_all([w.array for w in work])
+        seen = {i: w for i, w in enumerate(work) if w.operands}
+        count_events(rows, {i: Op(w.op_type, w.array, w.operands) for i, w in seen.items() if not is_update(w.op_type)})
+        for i, w in seen.items():
+            if is_update(w.op_type):
+                count_update(rows[i], w.array, w.operands)
+        rows[:, EXTENSIVE] /= np.array([[w.share] for w in work])
+        self._add(np.array([w.slot for w in work]), rows, histograms)
 
-    def add(self, slot: int, row: Row, histogram: NDArray[np.float32]) -> None:
-        """Adds one partial row."""
+    def _add(self, slots: NDArray[np.int64], rows: Row, histograms: Histograms) -> None:
+        """Adds one partial row to each of some slots."""
         with self._lock:
-            partial = self._rows.setdefault(slot, [])
-            if not np.isnan(row[INDEX["first_bad_call"]]):
-                row[INDEX["first_bad_call"]] = len(partial)
-            partial.append(row)
-            if slot in self._histograms:
-                self._histograms[slot] += histogram
-            else:
-                self._histograms[slot] = histogram
+            if slots.max() >= len(self._table.rows):
+                self._table = self._table.resized(2 * int(slots.max()) + 1)
+            earlier = self._table.rows[slots]
+            runs = earlier[:, INDEX["calls"]]
+            if not np.isnan(runs).all():
+                rows[:, INDEX["first_bad_call"]] += np.nan_to_num(runs)
+                rows = combine(earlier, rows)
+            self._table.rows[slots] = rows
+            self._table.histogram[slots] += histograms
 
     def finish(self, count: int) -> Rows:
         """The combined rows of slots 0..count-1; rows of slots that did not run stay absent."""
-        rows, histogram = empty_rows(count), np.zeros((count, HISTOGRAM_BINS), np.float32)
-        for slot, partial in self._rows.items():
-            rows[slot] = combine_all(np.stack(partial)) if len(partial) > 1 else partial[0]
-            histogram[slot] = self._histograms[slot]
+        result = self._table.resized(count)
         for loop in self._loops.values():
             slots = np.array([entry.slot for entry in loop.entries])
-            rows[slots[:, None], np.flatnonzero(EXTENSIVE)] *= loop.runs / loop.measured
-            rows[slots, INDEX["calls"]] *= loop.runs / loop.measured
-        return Rows(rows, histogram)
-
-
-def combine_all(rows: Row) -> Row:
-    """Any number of partial rows of one slot, [k, WIDTH] with k >= 1, as one."""
-    while len(rows) > 1:  # pairwise, so that each pass is one vectorised combine
-        half = len(rows) // 2
-        rows = np.concatenate([combine(rows[:half], rows[half : 2 * half]), rows[2 * half :]])
-    combined: Row = rows[0]
-    return combined
+            result.rows[slots[:, None], np.flatnonzero(EXTENSIVE)] *= loop.runs / loop.measured
+            result.rows[slots, INDEX["calls"]] *= loop.runs / loop.measured
+        return result

@@ -1,104 +1,190 @@
-"""One row per tensor: lean integer passes over the bits of a host array.
+"""One row per tensor: lean integer passes over the bits of host arrays (see bits.py).
 
-TensorFlow runs host code with subnormals flushed to zero, so no float comparison or conversion can be
-trusted here: everything is decided on the bit patterns, and values are rebuilt from integers.
+A pass over ten elements costs as much as one over ten thousand, and most tensors of a step are small: biases,
+scalars, the states of a recurrent cell. Small tensors are laid end to end and share their passes; so do the
+samples of large ones.
 """
 
 from __future__ import annotations
 
-import functools
-import math
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tb_numstab.schema.columns import INDEX, WIDTH, Row
-from tb_numstab.schema.formats import FORMATS, HISTOGRAM_BINS, FloatFormat
+from tb_numstab.instrument.bits import Array, Bits, Layout, bits_of, exponents_of, layout_of, magnitude_of, values_of
+from tb_numstab.instrument.samples import SAMPLE, Histograms, spread, starts_of, stride_of
+from tb_numstab.schema.columns import INDEX, Row, empty_rows
+from tb_numstab.schema.formats import HISTOGRAM_BINS
 
-Bits = NDArray[np.unsignedinteger]
-
-CHUNK = 1 << 17
+CHUNK = 1 << 16
 """Elements per pass: a chunk and its scratch stay in a core's second-level cache."""
 
-FLOAT64 = FORMATS["float64"]
+COUNTS = ("zero", "subnormal", "negative", "nan", "pos_inf", "neg_inf")
 
-SAMPLE = 2048
-"""Elements of the fixed-stride sample behind the exponent histogram and sum_sq."""
+SEEN = np.dtype([(name, np.uint64) for name in ("min", "max", "smallest", *COUNTS)])
+"""What the passes find in a tensor: extremes of its finite elements as bit patterns, the last of them the smallest
+non-zero magnitude (0 without one), and element counts."""
 
+Seen = NDArray[np.void]
 
-@dataclass(frozen=True)
-class Layout:
-    """A format's bit fields as Python integers, and the integer dtypes that hold them."""
-
-    fmt: FloatFormat
-    unsigned: np.dtype[np.unsignedinteger]
-    signed: np.dtype[np.signedinteger]
-    sign: int
-    nonfinite: int  # magnitudes from here on are Inf or NaN
-    infinity: int  # the magnitude of Inf; -1 without one
-    normal: int  # the smallest normal magnitude
-    steps: NDArray[np.float64]  # by biased exponent: the value of the last significand bit
-    bin_shift: int  # log2 of the binades per histogram bin
-
-    @classmethod
-    def of(cls, fmt: FloatFormat) -> Layout:
-        width = fmt.bits // 8
-        mantissa = fmt.precision - 1
-        top = ((1 << fmt.exponent_bits) - 1) << mantissa
-        nonfinite = top if fmt.has_inf else (1 << (fmt.bits - 1)) - 1
-        return cls(
-            fmt=fmt,
-            unsigned=np.dtype(f"u{width}"),
-            signed=np.dtype(f"i{width}"),
-            sign=1 << (fmt.bits - 1),
-            nonfinite=nonfinite,
-            infinity=top if fmt.has_inf else -1,
-            normal=1 << mantissa,
-            steps=np.ldexp(1.0, np.maximum(np.arange(1 << fmt.exponent_bits) - 1, 0) + fmt.min_subnormal_exp),
-            bin_shift=fmt.bin_width.bit_length() - 1,
-        )
-
-    def exponent(self, magnitude: int) -> int:
-        """floor(log2) of a non-zero finite magnitude given as bits."""
-        mantissa = self.fmt.precision - 1
-        biased = magnitude >> mantissa
-        if biased:
-            return biased - 1 + self.fmt.min_exp
-        return self.fmt.min_subnormal_exp + magnitude.bit_length() - 1
-
-    def value(self, pattern: int) -> float:
-        """The number a finite bit pattern stands for; exact for every format up to float64."""
-        magnitude = pattern & (self.sign - 1)
-        mantissa = self.fmt.precision - 1
-        biased = magnitude >> mantissa
-        significand = magnitude & ((1 << mantissa) - 1) | ((1 << mantissa) if biased else 0)
-        number = math.ldexp(significand, max(biased, 1) - 1 + self.fmt.min_subnormal_exp)
-        return -number if pattern & self.sign else number
+_COUNTS = [INDEX[name] for name in COUNTS]
+_NONFINITE = [INDEX[name] for name in ("nan", "pos_inf", "neg_inf")]
 
 
-LAYOUTS = {name: Layout.of(fmt) for name, fmt in FORMATS.items()}
+def measure(array: Array) -> tuple[Row, Histograms]:
+    """The counters of one tensor, as measure_all; row [WIDTH] and histogram [HISTOGRAM_BINS]."""
+    rows, histograms = measure_all([array])
+    return rows[0], histograms[0]
 
 
-@functools.cache
-def layout_of(dtype: np.dtype[np.generic]) -> Layout:
-    """The bit fields of a numpy dtype; ``dtype.name`` alone would cost as much as a pass.
+def measure_all(arrays: Sequence[Array]) -> tuple[Row, Histograms]:
+    """The counters of k tensors.
 
-    Raises:
-      KeyError: no floating-point format that a row can be made of.
+    Args:
+      arrays: any shapes, in any of schema.formats.FORMATS; read only.
+
+    Returns:
+      rows: float64 [k, WIDTH], columns of op-level events absent.
+      histograms: float32 [k, HISTOGRAM_BINS], sampled non-zero finite elements per exponent bin.
     """
-    return LAYOUTS[dtype.name]
+    rows, histograms = empty_rows(len(arrays)), np.zeros((len(arrays), HISTOGRAM_BINS), np.float32)
+    rows[:, INDEX["size"]] = rows[:, INDEX["inspected"]] = [a.size for a in arrays]
+    rows[:, INDEX["calls"]] = 1
+    rows[:, _COUNTS] = 0
+    by_format: dict[np.dtype[np.generic], list[int]] = {}
+    for index in sorted(range(len(arrays)), key=lambda i: arrays[i].size):
+        if arrays[index].size:
+            by_format.setdefault(arrays[index].dtype, []).append(index)
+    for dtype, indices in by_format.items():
+        flat = [bits_of(arrays[i].reshape(-1)) for i in indices]
+        rows[indices], histograms[indices] = _measure(flat, rows[indices], layout_of(dtype))
+    return rows, histograms
 
 
-def bits_of(array: NDArray[np.generic]) -> Bits:
-    """The flat bit patterns of an array in its own format, without a copy where it is contiguous."""
-    return np.ascontiguousarray(array).reshape(-1).view(layout_of(array.dtype).unsigned)
+def _measure(flat: list[Bits], rows: Row, layout: Layout) -> tuple[Row, Histograms]:
+    """Fills the rows of flat non-empty tensors of one format, the smaller ones first."""
+    sizes = np.array([len(bits) for bits in flat])
+    samples = [bits[:: stride_of(len(bits))] for bits in flat]
+    lengths = np.array([len(sample) for sample in samples])
+    end_to_end = np.concatenate(samples)
+    small = int(np.searchsorted(sizes, SAMPLE, side="right"))
+    seen = np.zeros(len(flat), SEEN)
+    seen[:small] = _seen_together(end_to_end[: sizes[:small].sum()], sizes[:small], layout)
+    for index in (*np.flatnonzero(seen["nan"]), *range(small, len(flat))):
+        seen[index] = _seen(flat[index], layout)
+    finite = _fill(rows, seen, layout)
+    histograms, sums = spread(end_to_end, lengths, layout)
+    rows[:, INDEX["sum_sq"]] = np.where(finite, sums * (sizes / lengths), np.nan)
+    return rows, histograms
 
 
-def stride_of(size: int) -> int:
-    """The stride of a sample of at most SAMPLE elements: odd, or it would see one channel in a power of two."""
-    return -(-size // SAMPLE) | 1
+def _seen_together(bits: Bits, sizes: NDArray[np.int64], layout: Layout) -> Seen:
+    """What the passes find in small tensors laid end to end; non-finite elements are all counted as NaN."""
+    seen = np.zeros(len(sizes), SEEN)
+    if not len(sizes):
+        return seen
+    starts, signed, magnitude = starts_of(sizes), bits.view(layout.signed), magnitude_of(bits, layout)
+    wrapped = magnitude - magnitude.dtype.type(1)  # zeros wrap to the top and leave the minimum to the others
+    u_max, s_max = np.maximum.reduceat(bits, starts), np.maximum.reduceat(signed, starts)
+    seen["min"] = np.where(u_max >= layout.sign, u_max, np.minimum.reduceat(bits, starts))
+    seen["max"] = np.where(s_max >= 0, s_max, np.minimum.reduceat(signed, starts)).view(layout.unsigned)
+    seen["smallest"] = np.minimum.reduceat(wrapped, starts) + wrapped.dtype.type(1)
+    for name, found in (
+        ("zero", magnitude == 0),
+        ("subnormal", wrapped < layout.normal - 1),
+        ("negative", bits > layout.sign),  # -0 is not below zero
+        ("nan", magnitude >= layout.nonfinite),
+    ):
+        if found.any():
+            seen[name] = np.add.reduceat(found, starts, dtype=np.int64)
+    return seen
+
+
+def _seen(bits: Bits, layout: Layout) -> tuple[int, ...]:
+    """What the passes find in one tensor, chunk by chunk."""
+    scan = _Scan(layout)
+    for start in range(0, len(bits), CHUNK):
+        scan.add(bits[start : start + CHUNK])
+    return scan.seen()
+
+
+@dataclass
+class _Scan:
+    """Running extremes of the finite elements of one tensor, and counts.
+
+    As unsigned integers the patterns of negative numbers come last, as signed ones first; both times those
+    of large magnitude come after those of small magnitude.
+    """
+
+    layout: Layout
+    u_min: int = 1 << 64
+    u_max: int = -1
+    s_min: int = 1 << 63
+    s_max: int = -1 << 63
+    smallest: int = 1 << 64  # non-zero magnitude
+    zero: int = 0
+    subnormal: int = 0
+    negative: int = 0
+    nan: int = 0
+    pos_inf: int = 0
+    neg_inf: int = 0
+
+    def add(self, bits: Bits) -> None:
+        """Adds a chunk: two integer passes over non-negative numbers, five over any others, three more for zeros."""
+        layout, signed, negative = self.layout, bits.view(self.layout.signed), False
+        u_max = s_max = int(np.maximum.reduce(bits))
+        if u_max >= layout.sign:
+            negative, s_max = True, int(np.maximum.reduce(signed))
+        if s_max >= layout.nonfinite or u_max - layout.sign >= layout.nonfinite:
+            finite = self._take_nonfinite(bits)
+            if len(finite):
+                self.add(finite)
+            return
+        u_min = s_min = int(np.minimum.reduce(bits))
+        if negative:
+            s_min = int(np.minimum.reduce(signed))
+            self.negative += int(np.count_nonzero(bits > bits.dtype.type(layout.sign)))  # -0 is not below zero
+        self.u_min, self.u_max = min(self.u_min, u_min), max(self.u_max, u_max)
+        self.s_min, self.s_max = min(self.s_min, s_min), max(self.s_max, s_max)
+        smallest = min(u_min & (layout.sign - 1), s_min & (layout.sign - 1))
+        if smallest < layout.normal:
+            smallest = self._take_below_normal(bits, negative)
+        self.smallest = min(self.smallest, smallest)
+
+    def _take_nonfinite(self, bits: Bits) -> Bits:
+        """Counts NaN and Inf of a chunk; returns its finite elements."""
+        bad = magnitude_of(bits, self.layout) >= self.layout.nonfinite
+        patterns = bits[bad]
+        infinite, negative = magnitude_of(patterns, self.layout) == self.layout.infinity, patterns >= self.layout.sign
+        self.pos_inf += int(np.count_nonzero(infinite & ~negative))
+        self.neg_inf += int(np.count_nonzero(infinite & negative))
+        self.nan += len(patterns) - int(np.count_nonzero(infinite))
+        return bits[~bad]
+
+    def _take_below_normal(self, bits: Bits, negative: bool) -> int:
+        """Counts zeros and subnormals of a finite chunk; returns its smallest non-zero magnitude."""
+        layout, scratch, of = self.layout, _scratch(bits), bits.dtype.type
+        magnitude = np.bitwise_and(bits, of(layout.sign - 1), out=scratch) if negative else bits
+        # Zeros wrap to the top and leave the minimum to the others.
+        wrapped = np.subtract(magnitude, of(1), out=scratch)
+        smallest = int(np.minimum.reduce(wrapped)) + 1
+        self.zero += int(np.count_nonzero(wrapped >= of(layout.sign)))
+        if smallest < layout.normal:
+            self.subnormal += int(np.count_nonzero(wrapped < of(layout.normal - 1)))
+        return smallest
+
+    def seen(self) -> tuple[int, ...]:
+        """The fields of SEEN."""
+        sign, counts = self.layout.sign, (getattr(self, name) for name in COUNTS)
+        if self.u_max < 0:
+            return 0, 0, 0, *counts  # no finite element
+        # The extreme on the side of a missing sign is the number closest to zero.
+        least = self.u_max if self.u_max >= sign else self.u_min
+        greatest = self.s_max if self.s_max >= 0 else self.s_min + 2 * sign
+        return least, greatest, self.smallest if self.smallest < sign else 0, *counts
 
 
 _thread = threading.local()
@@ -113,145 +199,22 @@ def _scratch(bits: Bits) -> Bits:
     return part
 
 
-@dataclass
-class Extremes:
-    """Running integer extremes of the finite elements, and the counts."""
-
-    largest: int = -1  # greatest pattern as a signed integer: the largest non-negative number
-    most_negative: int = -1  # greatest pattern with the sign bit
-    least: int | None = None  # smallest unsigned pattern of the chunks with one sign only
-    smallest: int | None = None  # smallest non-zero magnitude
-    zero: int = 0
-    negative: int = 0
-    subnormal: int = 0
-    nan: int = 0
-    pos_inf: int = 0
-    neg_inf: int = 0
-
-
-def measure(array: NDArray[np.generic]) -> tuple[Row, NDArray[np.float32]]:
-    """The counters of one tensor.
-
-    Args:
-      array: any shape, in one of schema.formats.FORMATS; read only.
-
-    Returns:
-      row: float64 [WIDTH], columns of op-level events absent.
-      histogram: float32 [HISTOGRAM_BINS], sampled non-zero finite elements per exponent bin.
-    """
-    layout, bits = layout_of(array.dtype), bits_of(array)
-    row = np.full(WIDTH, np.nan)
-    row[INDEX["size"]] = row[INDEX["inspected"]] = bits.size
-    row[INDEX["calls"]] = 1
-    seen = Extremes()
-    for start in range(0, bits.size, CHUNK):
-        _scan(bits[start : start + CHUNK], layout, seen)
-    fill(row, seen, layout)
-    histogram = np.zeros(HISTOGRAM_BINS, np.float32)
-    if seen.smallest is not None:
-        row[INDEX["sum_sq"]] = _sample(bits, layout, histogram)
-    elif bits.size > seen.nan + seen.pos_inf + seen.neg_inf:
-        row[INDEX["sum_sq"]] = 0.0
-    return row, histogram
-
-
-def _scan(bits: Bits, layout: Layout, seen: Extremes) -> None:
-    """Adds one chunk: three integer passes over numbers of one sign, six over any others, two more for zeros."""
-    top = int(np.maximum.reduce(bits))
-    largest = int(np.maximum.reduce(bits.view(layout.signed))) if top & layout.sign else top
-    if largest >= layout.nonfinite or (top & layout.sign and top ^ layout.sign >= layout.nonfinite):
-        bits = _count_nonfinite(bits, layout, seen)
-        if bits.size:
-            _scan(bits, layout, seen)
-        return
-    seen.largest = max(seen.largest, largest)
-    magnitude = bits
-    if top & layout.sign:
-        seen.most_negative = max(seen.most_negative, top)
-        seen.negative += int(np.count_nonzero(bits > bits.dtype.type(layout.sign)))  # -0 is not below zero
-        magnitude = np.bitwise_and(bits, bits.dtype.type(layout.sign - 1), out=_scratch(bits))
-    smallest, normal = int(np.minimum.reduce(magnitude)), layout.normal
-    if largest < 0 or not top & layout.sign:  # one sign only: the least pattern bounds the range
-        least = smallest | layout.sign if largest < 0 else smallest
-        seen.least = least if seen.least is None else min(seen.least, least)
-    if smallest == 0:
-        nonzero = int(np.count_nonzero(magnitude))
-        seen.zero += bits.size - nonzero
-        if not nonzero:
-            return
-        # Zeros wrap to the top and leave the minimum to the others.
-        magnitude, normal = np.subtract(magnitude, bits.dtype.type(1), out=_scratch(bits)), normal - 1
-        smallest = int(np.minimum.reduce(magnitude)) + 1
-    seen.smallest = smallest if seen.smallest is None else min(seen.smallest, smallest)
-    if smallest < layout.normal:
-        seen.subnormal += int(np.count_nonzero(magnitude < bits.dtype.type(normal)))
-
-
-def _count_nonfinite(bits: Bits, layout: Layout, seen: Extremes) -> Bits:
-    """Counts NaN and Inf of a chunk; returns its finite elements."""
-    magnitude = bits & bits.dtype.type(layout.sign - 1)
-    bad = magnitude >= bits.dtype.type(layout.nonfinite)
-    patterns = bits[bad]
-    infinite = (patterns & patterns.dtype.type(layout.sign - 1)) == layout.infinity
-    negative = patterns >= patterns.dtype.type(layout.sign)
-    seen.pos_inf += int(np.count_nonzero(infinite & ~negative))
-    seen.neg_inf += int(np.count_nonzero(infinite & negative))
-    seen.nan += patterns.size - int(np.count_nonzero(infinite))
-    return bits[~bad]
-
-
-def fill(row: Row, seen: Extremes, layout: Layout) -> None:
-    """Writes the counters of one tensor into its row."""
-    row[INDEX["nan"]], row[INDEX["pos_inf"]], row[INDEX["neg_inf"]] = seen.nan, seen.pos_inf, seen.neg_inf
-    row[INDEX["zero"]], row[INDEX["subnormal"]] = seen.zero, seen.subnormal
-    row[INDEX["negative"]] = seen.negative + seen.neg_inf
-    if seen.nan or seen.pos_inf or seen.neg_inf:
-        row[INDEX["first_bad_call"]] = 0
-    if seen.largest < 0 and seen.most_negative < 0:
-        return  # no finite element
-    # The extreme on the side of a missing sign is the least pattern: the number closest to zero.
-    row[INDEX["min"]] = layout.value(seen.most_negative if seen.most_negative >= 0 else seen.least or 0)
-    row[INDEX["max"]] = layout.value(seen.largest if seen.largest >= 0 else seen.least or 0)
-    if seen.smallest is not None:
-        magnitude = max(seen.largest, seen.most_negative & (layout.sign - 1) if seen.most_negative > 0 else 0)
-        row[INDEX["max_exp"]] = layout.exponent(magnitude)
-        row[INDEX["min_exp"]] = layout.exponent(seen.smallest)
-
-
-def _sample(bits: Bits, layout: Layout, histogram: NDArray[np.float32]) -> float:
-    """Fills the histogram from a fixed-stride sample; returns the estimated sum of squares."""
-    magnitude = bits[:: stride_of(bits.size)] & bits.dtype.type(layout.sign - 1)
-    count = len(magnitude)
-    bins, squares = spread(magnitude[(magnitude > 0) & (magnitude < layout.nonfinite)], layout)
-    histogram += np.bincount(bins, minlength=HISTOGRAM_BINS)
-    return float(squares.sum()) * (bits.size / count)
-
-
-def spread(magnitude: Bits, layout: Layout) -> tuple[NDArray[np.signedinteger], NDArray[np.float64]]:
-    """Histogram bin and square of non-zero finite magnitudes given as bits."""
-    with np.errstate(over="ignore", under="ignore"):
-        return exponents_of(magnitude, layout) >> layout.bin_shift, np.square(values_of(magnitude, layout))
-
-
-def exponents_of(magnitude: Bits, layout: Layout) -> NDArray[np.signedinteger]:
-    """floor(log2) of non-zero finite magnitudes given as bits, counted from the smallest subnormal."""
-    mantissa = layout.fmt.precision - 1
-    exponent: NDArray[np.signedinteger] = (magnitude >> mantissa).view(layout.signed) + layout.signed.type(mantissa - 1)
-    if np.minimum.reduce(exponent, initial=mantissa) >= mantissa:
-        return exponent
-    return np.where(exponent >= mantissa, exponent, np.frexp(magnitude.astype(np.float64))[1] - 1)
-
-
-def values_of(magnitude: Bits, layout: Layout) -> NDArray[np.float64]:
-    """The numbers that finite magnitudes stand for; a conversion would be flushed in TensorFlow's threads."""
-    if layout.fmt is FLOAT64:
-        return magnitude.view(np.float64)
-    mantissa = layout.fmt.precision - 1
-    if np.minimum.reduce(magnitude, initial=layout.normal) >= layout.normal:
-        # A normal number becomes a float64 by moving its fields.
-        moved = (magnitude.astype(np.uint64) << (FLOAT64.precision - 1 - mantissa)).view(np.int64)
-        return (moved + ((layout.fmt.min_exp - FLOAT64.min_exp) << (FLOAT64.precision - 1))).view(np.float64)
-    biased = (magnitude >> mantissa).astype(np.intp)
-    significand = (magnitude & ((1 << mantissa) - 1)) | np.where(biased > 0, 1 << mantissa, 0)
-    values: NDArray[np.float64] = np.multiply(significand, layout.steps[biased])
-    return values
+def _fill(rows: Row, seen: Seen, layout: Layout) -> NDArray[np.bool_]:
+    """Writes what the passes found into rows; returns which tensors have finite elements."""
+    for name in COUNTS:
+        rows[:, INDEX[name]] = seen[name]
+    rows[:, INDEX["negative"]] += rows[:, INDEX["neg_inf"]]
+    bad = rows[:, _NONFINITE].sum(axis=1)
+    rows[bad > 0, INDEX["first_bad_call"]] = 0
+    finite: NDArray[np.bool_] = bad < rows[:, INDEX["size"]]
+    largest = np.zeros(len(rows), layout.unsigned)
+    for name in ("min", "max"):
+        patterns = seen[name].astype(layout.unsigned)
+        magnitude = magnitude_of(patterns, layout)
+        values = np.where(patterns >= layout.sign, -1.0, 1.0) * values_of(magnitude, layout)
+        rows[:, INDEX[name]] = np.where(finite, values, np.nan)
+        largest = np.maximum(largest, magnitude)
+    known = seen["smallest"] > 0
+    for name, extreme in (("max_exp", largest), ("min_exp", seen["smallest"].astype(layout.unsigned))):
+        rows[known, INDEX[name]] = exponents_of(extreme[known], layout) + float(layout.fmt.min_subnormal_exp)
+    return finite

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tb_numstab.instrument.counters import LAYOUTS
+from tb_numstab.schema.formats import FORMATS
 
 ALIASES = frozenset(
     {
@@ -69,4 +69,4 @@ def counts_update(op: Any) -> bool:
 
 def is_measured(dtype_name: str) -> bool:
     """True for the floating-point formats a row can be made of."""
-    return dtype_name in LAYOUTS
+    return dtype_name in FORMATS

@@ -10,11 +10,9 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager import record
 
-from tb_numstab.instrument.collector import Collector, Rows
-from tb_numstab.instrument.counters import measure
-from tb_numstab.instrument.op_types import is_update
-from tb_numstab.instrument.operands import count_events, count_update
-from tb_numstab.schema.columns import Row
+from tb_numstab.instrument.bits import Array
+from tb_numstab.instrument.bucket import BUCKET_BYTES, BUCKET_TENSORS
+from tb_numstab.instrument.collector import Collector, Rows, Work
 
 KEPT_BYTES = 256 << 20
 """What may be kept of a step. Beyond it, what was kept so far is summed up, and dropped if finite."""
@@ -41,7 +39,7 @@ class Readings:
     """The readings of one step.
 
     Attributes:
-      at_once: measure each as it comes; otherwise keep it until ``rows``.
+      at_once: measure them as they come, a bucket at a time; otherwise keep them until ``rows``.
     """
 
     at_once: bool
@@ -51,40 +49,38 @@ class Readings:
 
     def take(self, reading: Reading) -> None:
         """Adds a reading."""
-        if self.at_once:
-            self._measure(reading)
-            return
         self._kept.append(reading)
         self._bytes += reading.tensor._num_elements() * reading.tensor.dtype.size
-        if self._bytes > KEPT_BYTES:
+        if self.at_once and (self._bytes > BUCKET_BYTES or len(self._kept) >= BUCKET_TENSORS):
+            self._measure()
+        elif self._bytes > KEPT_BYTES:
             self._settle()
 
     def rows(self, count: int) -> Rows:
         """The rows of slots 0..count-1."""
-        for reading in self._kept:
-            self._measure(reading)
-        self._kept = []
+        self._measure()
         return self._collector.finish(count)
 
     def _settle(self) -> None:
         with record.stop_recording():
             finite = all(math.isfinite(tf.reduce_sum(r.tensor)) for r in self._kept)
         if not finite:
-            for reading in self._kept:
-                self._measure(reading)
+            self._measure()
         self._kept, self._bytes = [], 0
 
-    def _measure(self, reading: Reading) -> None:
-        array = host_array(reading.tensor)
-        row, histogram = measure(array)
-        operands = [host_array(t) for t in reading.operands]
-        if operands and is_update(reading.op_type):
-            count_update(row, array, operands)
-        elif operands:
-            count_events(reading.op_type, row, array, operands)
-        self._collector.add(reading.slot, row, histogram)
+    def _measure(self) -> None:
+        """Measures what is kept, no slot twice in one go: an op may have run several times."""
+        work: dict[int, Work] = {}
+        for slot, op_type, tensor, operands in self._kept:
+            if slot in work:
+                self._collector.measure([*work.values()])
+                work = {}
+            work[slot] = Work(slot, op_type, host_array(tensor), [host_array(t) for t in operands])
+        if work:
+            self._collector.measure([*work.values()])
+        self._kept, self._bytes = [], 0
 
 
-def host_array(tensor: Any) -> Row:
+def host_array(tensor: Any) -> Array:
     """An eager tensor's elements, without a copy where they are in host memory."""
     return np.asarray(tensor._numpy())

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tb_numstab.instrument.bits import Array
 from tb_numstab.instrument.collector import Collector
 from tb_numstab.instrument.counters import measure
 from tb_numstab.instrument.health import StepHealth
 from tb_numstab.instrument.host import step_aside, warn_once
 from tb_numstab.instrument.measurement import MeasuredStep, Measurement
 from tb_numstab.instrument.op_types import is_measured
-from tb_numstab.instrument.operands import Array
 from tb_numstab.instrument.options import OnNonfinite, Options, SourceLines
 from tb_numstab.instrument.run_log import RunLog
 from tb_numstab.instrument.schedule import MAX_RECORDS, make_schedule

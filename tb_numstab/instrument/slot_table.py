@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from tb_numstab.instrument.collector import Rows
 from tb_numstab.instrument.measurement import Measurement
-from tb_numstab.schema.columns import INDEX, combine, empty_rows
-from tb_numstab.schema.formats import HISTOGRAM_BINS
+from tb_numstab.schema.columns import INDEX, combine
 from tb_numstab.schema.ops import OpSite, Role
 
 Slots = NDArray[np.int64]
@@ -88,13 +87,9 @@ class SlotTable:
 
 def _combined(earlier: Rows, later: Rows) -> Rows:
     count = max(len(earlier.rows), len(later.rows))  # an eager table may have grown
-    first, second = empty_rows(count), empty_rows(count)
-    first[: len(earlier.rows)], second[: len(later.rows)] = earlier.rows, later.rows
-    second[:, INDEX["first_bad_call"]] += np.nan_to_num(first[:, INDEX["calls"]])
-    histogram = np.zeros((count, HISTOGRAM_BINS), np.float32)
-    histogram[: len(earlier.rows)] += earlier.histogram
-    histogram[: len(later.rows)] += later.histogram
-    return Rows(combine(first, second), histogram)
+    first, second = earlier.resized(count), later.resized(count)
+    second.rows[:, INDEX["first_bad_call"]] += np.nan_to_num(first.rows[:, INDEX["calls"]])
+    return Rows(combine(first.rows, second.rows), first.histogram + second.histogram)
 
 
 def _without_source(site: OpSite) -> OpSite:

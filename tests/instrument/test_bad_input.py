@@ -190,7 +190,7 @@ def test_every_dtype_and_shape_passes(compiled: bool, said: Callable[[], list[st
 @pytest.mark.parametrize(
     ("owner", "name"),
     [
-        (collector.Collector, "add"),
+        (collector.Collector, "measure"),
         (collector.Collector, "finish"),
         (twin, "Twin"),
         (run_log, "encode_record"),

@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tb_numstab.instrument import counters
-from tb_numstab.instrument.counters import measure
-from tb_numstab.instrument.operands import count_events, count_update, counts_events
-from tb_numstab.instrument.small_tensors import measure_all
+from tb_numstab.instrument.counters import measure, measure_all
+from tb_numstab.instrument.operands import Op, count_events, count_update, counts_events
 from tb_numstab.schema.columns import COLUMNS, INDEX, Row
 from tb_numstab.schema.formats import FORMATS, HISTOGRAM_BINS
 
@@ -92,9 +91,9 @@ def test_the_histogram_of_a_large_tensor_is_a_sample_and_the_counters_are_exact(
 
 
 def events(op_type: str, out: np.ndarray, *inputs: np.ndarray) -> dict[str, float]:
-    row = measure(out)[0]
-    count_events(op_type, row, out, list(inputs))
-    return named(row)
+    rows, _ = measure_all([out])
+    count_events(rows, {0: Op(op_type, out, inputs)})
+    return named(rows[0])
 
 
 PAIRS = st.lists(st.tuples(st.integers(0, 2**16 - 1), st.integers(0, 2**16 - 1)), min_size=1, max_size=30)
@@ -167,7 +166,7 @@ def test_events_are_counted_only_where_the_op_allows_it() -> None:
 @settings(max_examples=80, deadline=None)
 def test_tensors_measured_together_are_measured_alike(name: str, arrays: list[list[int]]) -> None:
     tensors = [from_bits(patterns, name) for patterns in arrays]
-    for tensor, (row, histogram) in zip(tensors, measure_all(tensors), strict=True):
+    for tensor, row, histogram in zip(tensors, *measure_all(tensors), strict=True):
         alone, alone_histogram = measure(tensor)
         np.testing.assert_allclose(row, alone, rtol=1e-12)
         np.testing.assert_array_equal(histogram, alone_histogram)

@@ -9,8 +9,9 @@ import pytest
 import tensorflow as tf
 
 from tb_numstab.instrument import bucket
-from tb_numstab.instrument.counters import CHUNK, SAMPLE, measure, stride_of
-from tb_numstab.instrument.operands import count_events, count_update, sampled
+from tb_numstab.instrument.counters import CHUNK, measure, measure_all
+from tb_numstab.instrument.operands import Op, count_events, count_update
+from tb_numstab.instrument.samples import SAMPLE, sampled, stride_of
 from tb_numstab.instrument.twin import Twin
 from tb_numstab.schema.columns import INDEX, Row
 
@@ -18,8 +19,9 @@ RANDOM = np.random.RandomState(0)
 
 
 def events(op_type: str, out: np.ndarray, *inputs: np.ndarray) -> Row:
-    row = measure(out)[0]
-    count_events(op_type, row, out, list(inputs))
+    rows, _ = measure_all([out])
+    count_events(rows, {0: Op(op_type, out, inputs)})
+    row: Row = rows[0]
     return row
 
 
