@@ -9,6 +9,7 @@ at rest, the correlation of one step's gradient with the next one's is -rate * h
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 
@@ -106,6 +107,11 @@ class Reversals:
     def pairs(self) -> int:
         """Pairs on end up to the last record, unless the data alternate."""
         return 0 if self._alternates.any() else len(self.bits)
+
+    @property
+    def growing(self) -> list[float]:
+        """``bits`` of the last pairs on end in which the gradients grew, the last first."""
+        return list(takewhile(lambda bits: bits > 0, reversed(self.bits))) if self.pairs else []
 
     @property
     def lasting(self) -> bool:

@@ -8,6 +8,7 @@ from tb_numstab.analysis.columns import Columns, Floats, Power
 from tb_numstab.analysis.finding import Certainty, Fix, Severity
 from tb_numstab.analysis.graph import Mask
 from tb_numstab.analysis.ops import Ops
+from tb_numstab.analysis.patterns import never
 from tb_numstab.analysis.rules.rule import Rule, Stage
 from tb_numstab.schema.ops import Role
 
@@ -61,7 +62,7 @@ def _too_small(o: Ops) -> Mask:
     """No weight moves, though gradients are not small against the weights, and the loss stands."""
     course, trained = o.memory.course, _trained_matrix(o)
     if not course.stands or not trained.any() or not np.nanmax(_ratio(o)[trained], initial=0) < SMALL:
-        return np.zeros(len(o.slots), bool)
+        return never(o)
     weights = np.sqrt(np.nansum(o.out.sum_sq[trained]))
     return np.asarray(trained & (course.norm[-1] > WEAK * weights))
 
@@ -70,7 +71,7 @@ def _spiking(o: Ops) -> Mask:
     """The largest gradient of a step whose norm is out of proportion, the second time it happens."""
     course, gradients = o.memory.course, o.anatomy.gradients
     if not course.spiking or course.spikes < 2 or o.anatomy.clipped:
-        return np.zeros(len(o.slots), bool)
+        return never(o)
     return o.among(o.graph.as_mask([gradients[np.nanargmax(Columns.of(o.table, gradients).sum_sq)]]))
 
 

@@ -10,6 +10,7 @@ from tb_numstab.analysis.columns import Columns, Floats
 from tb_numstab.analysis.finding import Certainty, Fix, Severity
 from tb_numstab.analysis.graph import Mask
 from tb_numstab.analysis.ops import Ops
+from tb_numstab.analysis.patterns import never
 from tb_numstab.analysis.rules.rule import Rule, Stage, Trend
 
 GROWING = 6
@@ -32,8 +33,10 @@ SWING = 0.05
 loss may stand for 90 steps and then falls on, it held up 1 % at most."""
 
 
-def _representative(o: Ops) -> Mask:
-    """The update of the largest trained variable: the learning rate is that of all of them."""
+def _at_largest(o: Ops, holds: bool) -> Mask:
+    """The update of the largest trained variable, if something holds: the learning rate is that of all of them."""
+    if not holds:
+        return never(o)
     size = np.where(o.among(o.graph.trainable), np.nan_to_num(o.out.size), 0)
     return np.asarray((size > 0) & (np.arange(len(size)) == np.argmax(size)))
 
@@ -41,10 +44,9 @@ def _representative(o: Ops) -> Mask:
 def _diverges(o: Ops) -> Mask:
     """Each reversal is larger than the one before, and the loss is above where it began."""
     course = o.memory.course
-    bits = np.array(course.reversals.bits if course.reversals.pairs else [])
-    growing = bits[np.append(np.flatnonzero(bits <= 0), -1).max() + 1 :]
-    grows = len(growing) >= GROWING and growing.sum() >= GROWN
-    return _representative(o) & (grows and not course.loss[-1] <= course.loss[0])
+    growing = course.reversals.growing
+    grows = len(growing) >= GROWING and sum(growing) >= GROWN
+    return _at_largest(o, grows and not course.loss[-1] <= course.loss[0])
 
 
 def _height(o: Ops) -> Floats:
@@ -59,10 +61,10 @@ def _stalls(o: Ops) -> Mask:
     course = o.memory.course
     turning = course.reversals
     if not turning.lasting or turning.pairs < STALLED:
-        return np.zeros(len(o.slots), bool)
+        return never(o)
     loss, swing = np.array(course.loss[-turning.records :]), _swing(o)
     fell = np.median(loss[: len(loss) // 2]) - np.median(loss[len(loss) // 2 :])
-    return _representative(o) & bool(fell < FALLING * swing and swing >= SWING * abs(course.loss[0]))
+    return _at_largest(o, fell < FALLING * swing and swing >= SWING * abs(course.loss[0]))
 
 
 def _swing(o: Ops) -> float:
@@ -76,7 +78,7 @@ def _swing(o: Ops) -> float:
 
 
 def _reverses(o: Ops) -> Mask:
-    return _representative(o) & o.memory.course.reversals.lasting
+    return _at_largest(o, o.memory.course.reversals.lasting)
 
 
 def _figures(o: Ops, index: int) -> Mapping[str, float | str]:

@@ -10,6 +10,7 @@ from tb_numstab.analysis.graph import Mask, Slots
 from tb_numstab.analysis.guards import Guards
 from tb_numstab.analysis.narrate import variable_name
 from tb_numstab.analysis.ops import Ops
+from tb_numstab.analysis.patterns import never
 from tb_numstab.analysis.rules.rule import Rule, Stage
 from tb_numstab.schema.ops import Role
 
@@ -64,7 +65,7 @@ def _drifting(o: Ops) -> Mask:
     """The layer that does most to make activations grow, or shrink, through the whole network at the first step."""
     products = o.anatomy.layers[0]
     if o.memory.course.records > 1 or len(products) < 3:
-        return np.zeros(len(o.slots), bool)
+        return never(o)
     bits = _drift(o)
     total = bits.sum()
     # A layer that starts at 0 on purpose gives no finite total.
