@@ -44,7 +44,7 @@ def writing(log_dir: Path) -> AbstractContextManager[Any]:
     return context
 
 
-def test_folder_removed_while_training(tmp_path: Path) -> None:
+def test_folder_removed_while_training(tmp_path: Path, said: Callable[[], list[str]]) -> None:
     step = training()
     with writing(tmp_path / "run"):
         assert step(0) == 1.0
@@ -52,6 +52,8 @@ def test_folder_removed_while_training(tmp_path: Path) -> None:
         # TensorFlow's writer goes on into the file that has no name any more, and reports success.
         assert [step(number) for number in range(1, 6)] == [2.0, 3.0, 4.0, 5.0, 6.0]
     assert not (tmp_path / "run").exists()
+    (message,) = said()
+    assert "was removed while TensorFlow writes to it: what is logged there is lost" in message
 
 
 def test_folder_removed_while_fitting(tmp_path: Path, said: Callable[[], list[str]]) -> None:

@@ -25,6 +25,7 @@ from tb_numstab.instrument.op_types import (
     HOST_CODE,
     PACKING,
     READS,
+    UNPACKING,
     counts_update,
     delta_of,
     is_measured,
@@ -43,6 +44,8 @@ class GraphRecorder(Recorder):
     Ops of a graph share buckets, and each bucket is sent from inside its graph: of a nested one (a loop
     body, a branch, their gradients) nothing may be captured.
     """
+
+    traces_twin = True
 
     def __init__(self, collect: Callable[[], Collector]) -> None:
         super().__init__()
@@ -118,8 +121,9 @@ class GraphRecorder(Recorder):
         self.repeatable.check(op_type, inputs)
         if op_type in HOST_CODE:
             self.host_tokens.add(token_of(graph.get_operation_by_name(op_name)))
-        if op_type in ALIASES:
-            for source, tensor in zip(inputs, outputs, strict=False):
+        handed_on = self._handed_on(op_type, inputs)
+        if handed_on is not None:
+            for source, tensor in zip(handed_on, outputs, strict=False):
                 if self.slot_of(source) >= 0:
                     self.alias(tensor, self.slot_of(source))
         elif op_type in PACKING:
@@ -132,6 +136,12 @@ class GraphRecorder(Recorder):
             self._add_update(op_type, inputs, op_name or "", graph)
         elif op_type != "Placeholder":
             self._add_op(op_type, inputs, outputs, op_name or "", graph)
+
+    def _handed_on(self, op_type: str, inputs: Sequence[Any]) -> Sequence[Any] | None:
+        """The tensors whose elements an op hands on; None where it makes new ones."""
+        if op_type in UNPACKING:
+            return self._packed.get(outermost(inputs[0])._id)
+        return inputs if op_type in ALIASES else None
 
     def _add_op(self, op_type: str, inputs: Sequence[Any], outputs: Sequence[Any], name: str, graph: Any) -> None:
         measured = [(i, t) for i, t in enumerate(outputs) if is_measured(t.dtype.name)]

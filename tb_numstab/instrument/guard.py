@@ -101,17 +101,19 @@ class Guard:
 
     def call(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Makes one call of the training and notes what a replay needs."""
-        call, real = None, Arguments(args, kwargs, {})
+        call, problem, real = None, None, Arguments(args, kwargs, {})
         try:
             twin = twin_of(function)
             if not self._off and twin.usable and function._variable_creation_config is not None:
-                given = Arguments(args, kwargs, twin.iterators)
+                given = Arguments.of(function, args, kwargs)._replace(captured=twin.iterators)
                 real = iterators.for_training(given)
                 call = self._journal.add(function, given, twin.written)
                 call.host_calls = HostCalls() if twin.host_code else None
         except Exception as error:  # noqa: BLE001 - monitoring steps aside, whatever went wrong
-            self._switch_off(error)
+            problem = error
         result = call_for_training(function, real, None if call is None else call.host_calls)
+        if problem is not None:  # else the training's own exception says it
+            self._switch_off(problem)
         if call is not None:
             call.given = iterators.recorded(call.given)
             outputs = tf.nest.flatten(result, expand_composites=True)
@@ -167,9 +169,10 @@ class Guard:
             self._bad = flagged | {b for b in known if b not in verdict.labels}
             if flagged - known and self._replays < MAX_REPLAYS:
                 self._replays += 1
-                self._alerted = True
                 with host_randomness_kept():
-                    self._found += self._replay(known)
+                    measured = self._replay(known)
+                self._found += measured
+                self._alerted |= bool(measured)
         except Exception as error:  # noqa: BLE001 - monitoring steps aside, whatever went wrong
             self._switch_off(error)
 

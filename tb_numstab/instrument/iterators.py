@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 from tensorflow.python.data.ops import iterator_ops, multi_device_iterator_ops
 from tensorflow.python.distribute import input_lib
+from tensorflow.python.eager.polymorphic_function import function_type_utils
 
 _ITERATORS = (
     iterator_ops.OwnedIterator,
@@ -36,6 +37,15 @@ class Arguments(NamedTuple):
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     captured: dict[int, Any]
+
+    @classmethod
+    def of(cls, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
+        """Those of a call, and the defaults of the tf.function's parameters that it leaves out."""
+        defaults = function._default_values
+        if not defaults:
+            return cls(args, kwargs, {})
+        bound = function_type_utils.bind_function_inputs(args, kwargs, function._function_type, defaults)
+        return cls(bound.args, bound.kwargs, {})
 
     def only_tensors(self) -> bool:
         """Whether there is nothing to look into: the usual case, and cheaper to tell than to flatten them."""

@@ -26,6 +26,7 @@ PACKING = frozenset({"OptionalFromValue"})
 """Wraps what a function returns: Keras's train function hands its logs out like this."""
 
 UNPACKING = frozenset({"OptionalGetValue"})
+"""Unwraps it, or what an iterator gave."""
 
 READS = frozenset({"ReadVariableOp"})
 
@@ -38,15 +39,18 @@ LEGACY_RANDOM = frozenset(
 """Random ops with hidden state in their kernel: two traces of one function draw different numbers."""
 
 FROM_ITERATOR = frozenset(
-    {"IteratorGetNext", "IteratorGetNextSync", "IteratorGetNextAsOptional", "MultiDeviceIteratorGetNextFromShard"}
-)
+    {"IteratorGetNext", "IteratorGetNextSync", "IteratorGetNextAsOptional", "MultiDeviceIteratorGetNextFromShard",
+     "OptionalGetValue"}
+)  # fmt: skip
+"""What hands out the user's data. An optional that the step packed itself is seen through before."""
 
 HOST_CODE = frozenset({"PyFunc", "EagerPyFunc"})
 """The user's own Python inside the step: it must not run a second time."""
 
 SAFE_RESOURCE_READS = frozenset(
     {"ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape", "VarIsInitializedOp",
-     "LookupTableFindV2", "LookupTableSizeV2", "LookupTableExportV2", "StridedSlice", "Placeholder"}
+     "LookupTableFindV2", "LookupTableSizeV2", "LookupTableExportV2", "StridedSlice", "Placeholder",
+     "FlushSummaryWriter"}
 )  # fmt: skip
 """What may touch a resource that is no variable without changing it."""
 

@@ -80,7 +80,7 @@ class Recorder(Listener):
                 self.problem = error
         return outputs if graph is not None else None  # the next callback is given what this one returns
 
-    def vectorized(self, op: Any) -> None:
+    def created(self, op: Any) -> None:
         """An op was created past the op callbacks."""
         self._on_op(op.type, op.inputs, None, op.outputs, op.name, op.graph)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tb_numstab.instrument import datasets
 from tb_numstab.instrument.data_names import element_names
 from tb_numstab.instrument.iterators import iterators_in
 from tb_numstab.instrument.nesting import outermost
@@ -38,16 +39,25 @@ class Repeatable:
                 f"{op_type} draws its own numbers in the measured run; use tf.random.Generator or stateless ops"
             )
         elif op_type not in SAFE_RESOURCE_READS and op_type not in CALLS:
-            for handle in (outermost(t) for t in inputs if t.dtype == tf.resource):
-                if op_type in FROM_ITERATOR:
+            for handle in (outermost(t) for t in inputs if t.dtype in (tf.resource, tf.variant)):
+                if handle.dtype == tf.variant:
+                    self._check_dataset(handle)
+                elif op_type in FROM_ITERATOR:
                     self._check_iterator(handle)
                 elif isinstance(handle, tf.__internal__.EagerTensor) and not is_variable(handle):
                     self._refuse(
                         f"{op_type} changes a captured resource that cannot be copied; move that out of the function"
                     )
 
+    def _check_dataset(self, variant: Any) -> None:
+        if isinstance(variant, tf.__internal__.EagerTensor):
+            dataset = datasets.captured(variant)
+            if dataset is not None and datasets.changes(dataset):
+                self._refuse(datasets.REFUSAL)
+
     def _check_iterator(self, handle: Any) -> None:
-        if handle._id in self._given:
+        made_inside = not isinstance(handle, tf.__internal__.EagerTensor) and handle.op.type != "Placeholder"
+        if made_inside or handle._id in self._given:
             return
         iterator = owner_of(handle, "_iterator_resource")
         if iterator is not None:

@@ -21,7 +21,7 @@ from tb_numstab.instrument.host import step_aside, warn_once
 from tb_numstab.instrument.measurement import MeasuredStep, Measurement
 from tb_numstab.instrument.options import OnNonfinite
 from tb_numstab.instrument.slot_table import SlotTable
-from tb_numstab.instrument.writers import Sink
+from tb_numstab.instrument.writers import Sink, removed_files
 from tb_numstab.schema.names import PART_BYTES, new_session, ops_tag, steps_tag
 from tb_numstab.schema.op_table import OpTableChunk, encode_ops
 from tb_numstab.schema.ops import OpSite
@@ -145,6 +145,8 @@ class RunLog:
         if self._sink is not None:
             with _survived():
                 self._sink.write(tag, data, step)
+            for path in removed_files():
+                warn_once(f"{path} was removed while TensorFlow writes to it: what is logged there is lost")
 
     def flush(self, urgent: bool = True) -> None:
         """Makes everything written so far readable; unless urgent, only when that is some seconds old."""

@@ -13,13 +13,22 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from tensorflow.python.eager import context as tf_context
+from tensorflow.python.eager.polymorphic_function import concrete_function, tracing_compilation
 from tensorflow.python.framework import func_graph, ops, registry
+from tensorflow.python.ops import control_flow_ops as graph_ops
+from tensorflow.python.ops import gen_logging_ops
 from tensorflow.python.ops.parallel_for import control_flow_ops, pfor
-from tensorflow.python.util import tf_decorator
+from tensorflow.python.util import nest, tf_decorator
 
 
 class Listener(ABC):
-    """What is told of gradients and graphs while its ``_on_op`` is an op callback of the thread."""
+    """What is told of gradients and graphs while its ``_on_op`` is an op callback of the thread.
+
+    Attributes:
+      traces_twin: whether the graphs that it is told of are those of a measured run, not of the training.
+    """
+
+    traces_twin = False
 
     @abstractmethod
     def gradient_of(self, op: Any) -> AbstractContextManager[None]:
@@ -37,8 +46,12 @@ class Listener(ABC):
     def vectorize(self) -> None:  # noqa: B027
         """Called when the body was traced, before the ops are created that run instead of it."""
 
-    def vectorized(self, op: Any) -> None:  # noqa: B027
-        """Called after such an op was created: op callbacks do not hear of it."""
+    def created(self, op: Any) -> None:  # noqa: B027
+        """Called after an op was created that op callbacks do not hear of."""
+
+    def unrecorded(self) -> AbstractContextManager[None]:
+        """Entered while ops are created that are not the step's own."""
+        return nullcontext()
 
 
 def current_listener() -> Listener | None:
@@ -55,6 +68,9 @@ _func_graph_from_py_func = func_graph.func_graph_from_py_func
 _pfor_impl = control_flow_ops._pfor_impl
 _pfor_init = pfor.PFor.__init__
 _create_op = pfor._create_op
+_call_flat = concrete_function.ConcreteFunction._call_flat
+_call_function = tracing_compilation.call_function
+_print = gen_logging_ops.print_v2
 _lock = threading.Lock()
 _users = 0
 
@@ -70,6 +86,9 @@ def listening() -> Iterator[None]:
         control_flow_ops._pfor_impl = _announce_outline
         pfor.PFor.__init__ = _announce_vectorizing
         pfor._create_op = _announce_vectorized
+        concrete_function.ConcreteFunction._call_flat = _announce_call
+        tracing_compilation.call_function = _announce_derivative
+        gen_logging_ops.print_v2 = _print_once
     try:
         yield
     finally:
@@ -81,6 +100,9 @@ def listening() -> Iterator[None]:
                 control_flow_ops._pfor_impl = _pfor_impl
                 pfor.PFor.__init__ = _pfor_init
                 pfor._create_op = _create_op
+                concrete_function.ConcreteFunction._call_flat = _call_flat
+                tracing_compilation.call_function = _call_function
+                gen_logging_ops.print_v2 = _print
 
 
 def _announce_gradient(self: Any, name: str) -> Any:
@@ -129,5 +151,36 @@ def _announce_vectorized(*args: Any, **kwargs: Any) -> Any:
     op = _create_op(*args, **kwargs)
     listener = current_listener()
     if listener is not None:
-        listener.vectorized(op)
+        listener.created(op)
     return op
+
+
+def _announce_call(self: Any, *args: Any, **kwargs: Any) -> Any:
+    """A concrete function that is called in a graph, one of a SavedModel for instance, is an op there.
+
+    What TensorFlow traces on the way, to differentiate it, is kept for whoever calls it next.
+    """
+    listener = current_listener()
+    if listener is None or not listener.traces_twin:
+        return _call_flat(self, *args, **kwargs)
+    with listener.unrecorded():
+        result = _call_flat(self, *args, **kwargs)
+    for op in {t.op.name: t.op for t in nest.flatten(result, expand_composites=True) if hasattr(t, "op")}.values():
+        listener.created(op)
+    return result
+
+
+def _announce_derivative(args: Any = None, kwargs: Any = None, tracing_options: Any = None) -> Any:
+    """ForwardAccumulator differentiates each op in a function that it keeps for the next such op, in any graph."""
+    listener = current_listener()
+    if listener is not None and listener.traces_twin:
+        with listener.unrecorded():
+            tracing_compilation.trace_function(args, kwargs, tracing_options)
+    return _call_function(args, kwargs, tracing_options)
+
+
+def _print_once(*args: Any, **kwargs: Any) -> Any:
+    """What a step prints, its measured run does not print again."""
+    listener = current_listener()
+    twin = listener is not None and listener.traces_twin
+    return graph_ops.no_op() if twin else _print(*args, **kwargs)

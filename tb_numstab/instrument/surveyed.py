@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from tensorflow.python.eager import record
-from tensorflow.python.framework import errors
 
 from tb_numstab.instrument import iterators
 from tb_numstab.instrument.backward import BackwardPass, with_backward_pass
@@ -47,6 +46,7 @@ class SurveyedCall:
         self.results: list[Any] = []
         self._compiled = False
         self._function = function
+        self._problem: Exception | None = None
         self._given = Arguments(args, kwargs, {})
         self._host_calls: HostCalls | None = None
         self._before: Shadow | None = None  # the state to measure from, if the measurement waits
@@ -55,7 +55,8 @@ class SurveyedCall:
         self._attempt(self._prepare)
 
     def _prepare(self) -> None:
-        function, given = self._function, self._given
+        function = self._function
+        given = self._given = Arguments.of(function, *self._given[:2])
         if function._variable_creation_config is None:  # creates its variables, as its first call would
             function.get_concrete_function(*given.args, **given.kwargs)
         twin = twin_of(function)
@@ -75,6 +76,7 @@ class SurveyedCall:
         result = call_for_training(self._function, iterators.for_training(self._given), self._host_calls)
         self.results, self._returned = flat_results(result), tensor_ids(result)
         self._given = iterators.recorded(self._given)
+        self._complain()
         return result
 
     def measurement(self, passes: Sequence[BackwardPass]) -> Measurement | None:
@@ -85,11 +87,16 @@ class SurveyedCall:
         """
         if self._measure is not None:
             return self._measure(self._returned)
-        return None if self._before is None else self._attempt(lambda: self._measure_late(passes, twin_of))
+        return None if self._before is None else self._measured_late(passes, twin_of)
 
     def compiled_measurement(self, passes: Sequence[BackwardPass]) -> Measurement | None:
         """The measurement of the call as XLA computes it; None where XLA does not compile it."""
-        return self._attempt(lambda: self._measure_late(passes, compiled_twin_of)) if self._compiled else None
+        return self._measured_late(passes, compiled_twin_of) if self._compiled else None
+
+    def _measured_late(self, passes: Sequence[BackwardPass], twin_for: Callable[[Any], Twin]) -> Measurement | None:
+        measured = self._attempt(lambda: self._measure_late(passes, twin_for))
+        self._complain()
+        return measured
 
     def _measure_late(self, passes: Sequence[BackwardPass], twin_for: Callable[[Any], Twin]) -> Measurement:
         function, given, returned = with_backward_pass(self._function, self._given, self._returned, passes)
@@ -100,17 +107,21 @@ class SurveyedCall:
         return trace.measured(rows, first, returned)
 
     def _attempt(self, action: Callable[[], T]) -> T | None:
-        """Does a part of the measurement; None if it cannot be done, which is said once."""
+        """Does a part of the measurement; None if it cannot be done."""
         try:
             with host_randomness_kept():
                 return action()
-        except CannotShadow as reason:
-            warn_once(f"{_name(self._function)} is not measured: {reason}. Training goes on unchanged.")
-        except (errors.OutOfRangeError, StopIteration):
-            pass  # the data ended: the real call says so
         except Exception as error:  # noqa: BLE001 - monitoring steps aside, whatever went wrong
-            step_aside(f"{_name(self._function)} is not measured", error)
-        return None
+            self._problem = error
+            return None
+
+    def _complain(self) -> None:
+        """Says once why there is no measurement; where the training's own call fails too, that says it."""
+        problem, self._problem = self._problem, None
+        if isinstance(problem, CannotShadow):
+            warn_once(f"{_name(self._function)} is not measured: {problem}. Training goes on unchanged.")
+        elif problem is not None:
+            step_aside(f"{_name(self._function)} is not measured", problem)
 
 
 def _name(function: Any) -> str:

@@ -18,6 +18,7 @@ from tensorflow.core.function.polymorphism import function_cache
 from tensorflow.python.eager import record
 from tensorflow.python.eager.polymorphic_function import tracing_compilation
 
+from tb_numstab.instrument import datasets
 from tb_numstab.instrument.collector import Collector, Rows
 from tb_numstab.instrument.compiled import CompiledRecorder
 from tb_numstab.instrument.graph_recorder import GraphRecorder
@@ -130,6 +131,8 @@ class Twin:
         Raises:
           CannotShadow: the function does something that must not happen twice.
         """
+        if datasets.passed_over(args, kwargs):
+            raise CannotShadow(datasets.REFUSAL)
         concrete = tracing_compilation.trace_function(args, kwargs, self._options)
         trace = self._traces.get(id(concrete))
         if trace is None:

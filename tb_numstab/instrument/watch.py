@@ -12,10 +12,12 @@ import tensorflow as tf
 from tb_numstab.instrument.cluster import worker
 from tb_numstab.instrument.eager import EagerRecorder
 from tb_numstab.instrument.guard import Guard
+from tb_numstab.instrument.host import warn_once
 from tb_numstab.instrument.measurement import MeasuredStep
 from tb_numstab.instrument.options import OnNonfinite, Options, SourceLines
 from tb_numstab.instrument.schedule import MAX_RECORDS, make_schedule
 from tb_numstab.instrument.scope import FinalScope, StepScope, SurveyScope, current_scope
+from tb_numstab.instrument.seams import current_listener
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -75,8 +77,15 @@ class Watched:
         return getattr(self.__dict__["_function"], name)
 
     def _run(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        if current_scope() is not None or not tf.executing_eagerly():
-            return function(*args, **kwargs)  # part of a watched step, or of somebody's trace
+        if current_scope() is not None or current_listener() is not None:
+            return function(*args, **kwargs)  # part of a watched step
+        if not tf.executing_eagerly():
+            name = getattr(self, "__name__", "a watched callable")
+            warn_once(
+                f"{name} is not measured: it is called inside a tf.function; put watch around that one, or in "
+                "Keras use tb_numstab.NumericalHealth. Training goes on unchanged."
+            )
+            return function(*args, **kwargs)
         scope = self._watcher.step()
         with scope:
             result = function(*args, **kwargs)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 import weakref
 from collections.abc import Callable
@@ -38,6 +40,19 @@ class SummarySink:
         writer = self._writer()
         if writer is not None:
             writer.flush()
+
+
+def removed_files() -> list[str]:
+    """Event files whose folder was removed: TensorFlow goes on writing them and notices nothing (Linux only)."""
+    paths = []
+    with contextlib.suppress(OSError):
+        for descriptor in os.scandir("/proc/self/fd"):
+            with contextlib.suppress(OSError):  # closed meanwhile
+                target = os.readlink(descriptor.path)
+                path = target.removesuffix(" (deleted)")
+                if path != target and "tfevents" in path and not os.path.isdir(os.path.dirname(path)):
+                    paths.append(path)
+    return paths
 
 
 def before_closing(writer: Any, act: Callable[[], None]) -> None:

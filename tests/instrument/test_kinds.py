@@ -19,6 +19,7 @@ from tests.instrument.kinds import (
     Kind,
     Watched,
     Watching,
+    as_written,
     batch,
     eager,
     functions,
@@ -30,7 +31,7 @@ from tests.instrument.kinds import (
     strategies,
 )
 
-ROOMS = (functions, inside_functions, eager, keras_fits, sessions, strategies)
+ROOMS = (functions, inside_functions, as_written, eager, keras_fits, sessions, strategies)
 KINDS = [kind for room in ROOMS for kind in room.KINDS]
 BAD_STEP: dict[Kind, int] = {keras_fits.four_steps_per_execution: 7}
 """The step that a kind's NaN is found in, where that is not BAD: one call makes batches 4 to 7."""

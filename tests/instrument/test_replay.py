@@ -85,10 +85,11 @@ def test_a_step_whose_loss_and_then_variables_are_news_is_written_once(tmp_path:
         return loss
 
     with tf.summary.create_file_writer(str(tmp_path)).as_default():
-        for i in range(BAD + 3):
+        for i in range(STEPS):
             step(tf.constant(batch(i)))
             health = tb_numstab.log_step(i)
     run = tb_numstab.load_run(str(tmp_path))
+    assert list(run.steps) == [0, BAD - 1, BAD, BAD + 1]
     assert [run.record(int(s)).records_before for s in run.steps] == list(range(len(run.steps)))
     assert health.findings[0].count == sum(run.steps >= BAD)
 

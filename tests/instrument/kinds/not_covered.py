@@ -51,8 +51,55 @@ def no_tensorflow(watching: Watching) -> Sequence[Any]:
     return [w]
 
 
+def shuffled_dataset(watching: Watching) -> Sequence[Any]:
+    """One more pass over it would give the next epoch another order."""
+    w = ones()
+    data = tf.data.Dataset.from_tensor_slices(np.concatenate([batch(6), batch(7)])).shuffle(16, seed=1).batch(8)
+    train = training_step(log_of_sum(w), w)
+
+    @tf.function
+    def epoch() -> Any:
+        total = 0.0
+        for x in data:
+            total += train(x)
+        return total
+
+    run(watching, epoch, lambda i: [])
+    return [w]
+
+
+def random_dataset_as_argument(watching: Watching) -> Sequence[Any]:
+    """Its random numbers go on where the last pass ended."""
+    w, generator = ones(), tf.random.Generator.from_seed(1)
+    data = tf.data.Dataset.from_tensor_slices(batch(6)).map(lambda x: x + generator.uniform([WIDTH])).batch(8)
+    train = training_step(log_of_sum(w), w)
+
+    @tf.function
+    def epoch(batches: Any) -> Any:
+        total = 0.0
+        for x in batches:
+            total += train(x)
+        return total
+
+    run(watching, epoch, lambda i: [data])
+    return [w, generator.state]
+
+
+def watch_inside_function(watching: Watching) -> Sequence[Any]:
+    """The two decorators in the wrong order."""
+    w = ones()
+    step = tf.function(watching.watch(training_step(log_of_sum(w), w)))
+    for i in range(3):
+        step(tf.constant(batch(i)))
+        watching.log(i)
+    return [w]
+
+
 NOT_COVERED: dict[Kind, str] = {
     bare_handle: "it captures an iterator that cannot be read twice",
     queue: "QueueEnqueueV2 changes a captured resource that cannot be copied",
+    shuffled_dataset: "it goes through a dataset that gives other elements each time",
+    random_dataset_as_argument: "it goes through a dataset that gives other elements each time",
+    watch_inside_function: "it is called inside a tf.function; put watch around that one",
     no_tensorflow: "it ran no floating-point op of TensorFlow",
 }
