@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from benchmarks.cases import judge, meta_of, run_in_process
+from benchmarks.cases import judge, meta_of, run_case, run_in_process
+from benchmarks.crash import processes
 
 PROGRAMS = sorted((Path(__file__).parent.parent / "benchmarks" / "programs").glob("*.py"))
 FIELDS = {"name", "buggy", "kind", "origin_op_type", "origin_source_marker", "source", "steps", "style"}
@@ -19,6 +22,13 @@ QUICK_BUGGY = (
     "squashed_policy_log1p",
 )
 QUICK_HEALTHY = ("ok_masked_mean_no_nan", "ok_survival_cumprod", "ok_where_sqrt_zero")
+
+
+@pytest.fixture(scope="module")
+def result_of() -> Iterator[Callable[[str], dict[str, Any]]]:
+    """Runs a program by its name, in a process of its own that need not import TensorFlow anew."""
+    with processes().Pool(1, maxtasksperchild=1) as pool:
+        yield lambda name: pool.apply(run_case, (path_of(name), 1, 0))
 
 
 def path_of(name: str) -> Path:
@@ -51,11 +61,11 @@ def test_a_program_keeps_to_the_contract(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", QUICK_BUGGY)
-def test_a_bug_is_found_with_its_op_and_line(name: str) -> None:
+def test_a_bug_is_found_with_its_op_and_line(name: str, result_of: Callable[[str], dict[str, Any]]) -> None:
     path = path_of(name)
     meta = meta_of(path)
 
-    result = run_in_process(path, every=1, seed=0)
+    result = result_of(name)
 
     verdict = judge(path, meta, result)
     assert verdict["found"], result["findings"]
@@ -66,8 +76,15 @@ def test_a_bug_is_found_with_its_op_and_line(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", QUICK_HEALTHY)
-def test_a_healthy_program_gives_no_alarm(name: str) -> None:
-    result = run_in_process(path_of(name), every=1, seed=0)
+def test_a_healthy_program_gives_no_alarm(name: str, result_of: Callable[[str], dict[str, Any]]) -> None:
+    result = result_of(name)
 
     assert (result["errors"], result["warnings"]) == (0, 0), result["findings"]
     assert result["nan_step"] is None
+
+
+def test_the_command_runs_a_program_in_an_interpreter_of_its_own() -> None:
+    result = run_in_process(path_of("silent_cumsum_bf16"), every=1, seed=0)
+
+    assert result["name"] == "silent_cumsum_bf16"
+    assert result["errors"] > 0

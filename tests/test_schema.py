@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as npst
 
 from tb_numstab.schema import numstab_pb2 as pb
 from tb_numstab.schema.columns import COLUMNS, INDEX, WIDTH, Combine, Row, combine, empty_rows
-from tb_numstab.schema.formats import FORMATS, HISTOGRAM_BINS
+from tb_numstab.schema.formats import FORMATS, HISTOGRAM_BINS, FloatFormat
 from tb_numstab.schema.messages import NewerSchemaError
 from tb_numstab.schema.names import Tag, new_session, ops_tag, parse_tag, steps_tag
 from tb_numstab.schema.op_table import OpTableChunk, decode_ops, encode_ops
@@ -285,10 +285,9 @@ def test_formats_agree_with_numpy(name: str) -> None:
 
 
 @pytest.mark.parametrize("fmt", FORMATS.values(), ids=lambda f: f.name)
-def test_histogram_covers_every_exponent(fmt: object) -> None:
-    f = FORMATS[fmt.name]  # type: ignore[attr-defined]
-    assert (f.max_exp - f.min_subnormal_exp) // f.bin_width < HISTOGRAM_BINS
-    assert 2.0**f.max_exp <= f.max_value < 2.0**f.max_exp * 2
+def test_histogram_covers_every_exponent(fmt: FloatFormat) -> None:
+    assert (fmt.max_exp - fmt.min_subnormal_exp) // fmt.bin_width < HISTOGRAM_BINS
+    assert 2.0**fmt.max_exp <= fmt.max_value < 2.0**fmt.max_exp * 2
 
 
 def test_tags_come_back() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -216,7 +217,8 @@ def log_gradient(trace: Trace, masked: bool) -> None:
 
 
 def test_the_where_trap_is_told_from_a_plain_log() -> None:
-    trapped, plain = (judge(lambda t, i, m=masked: log_gradient(t, m)) for masked in (True, False))  # type: ignore[misc]
+    trapped = judge(lambda trace, i: log_gradient(trace, masked=True))
+    plain = judge(lambda trace, i: log_gradient(trace, masked=False))
     assert origin_of(trapped).op_type == origin_of(plain).op_type == "Log"
     assert trapped.findings()[0].rule == "where-gradient-trap"
     assert plain.findings()[0].rule == "log-of-negative"
@@ -334,8 +336,8 @@ def row(bad_from: float = np.nan, nan: float = 0, inf: float = 0, overflow: floa
     return out
 
 
-def body(op_type: str, *inputs: int, **fields: object) -> OpSite:
-    return OpSite(op_type, op_type, graph="while/body", looped=True, inputs=inputs, shape=(4,), **fields)  # type: ignore[arg-type]
+def body(op_type: str, *inputs: int, **fields: Any) -> OpSite:
+    return OpSite(op_type, op_type, graph="while/body", looped=True, inputs=inputs, shape=(4,), **fields)
 
 
 def test_in_a_loop_the_first_iteration_decides_not_the_order_of_slots() -> None:

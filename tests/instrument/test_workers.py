@@ -18,35 +18,39 @@ from tests.instrument.kinds import BAD
 
 LOOP = """
 import sys
-import numpy as np
 import tensorflow as tf
 strategy = tf.distribute.MultiWorkerMirroredStrategy()
 import tb_numstab
 from tests.instrument.kinds import BAD, STEPS, batch
 
-task, watched = int(sys.argv[1]), sys.argv[2] == "watched"
-with strategy.scope():
-    w = tf.Variable(tf.ones([4]))
+task = int(sys.argv[1])
 
-def replica(x):
-    with tf.GradientTape() as tape:
-        loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))
-    w.assign_sub(0.01 * tf.distribute.get_replica_context().all_reduce("sum", tape.gradient(loss, w)))
-    return loss
+def train(watched):
+    with strategy.scope():
+        w = tf.Variable(tf.ones([4]))
 
-@tf.function
-def step(x):
-    return strategy.run(replica, args=(x,))  # each worker sees its own loss
+    def replica(x):
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(tf.math.log(tf.reduce_sum(x * w, 1)))
+        w.assign_sub(0.01 * tf.distribute.get_replica_context().all_reduce("sum", tape.gradient(loss, w)))
+        return loss
 
-if watched:
-    step = tb_numstab.watch(step)
-with tf.summary.create_file_writer(f"logs/worker{task}").as_default():
+    @tf.function
+    def step(x):
+        return strategy.run(replica, args=(x,))  # each worker sees its own loss
+
+    if watched:
+        step = tb_numstab.watch(step)
     for i in range(STEPS):
         bad = i == BAD and task == 1
         step(tf.constant(batch(BAD) if bad else batch(BAD + 1 + task)))
         if watched:
             tb_numstab.log_step(i)
-print(w.numpy().tobytes().hex())
+    print(w.numpy().tobytes().hex())
+
+train(watched=False)
+with tf.summary.create_file_writer(f"logs/worker{task}").as_default():
+    train(watched=True)
 """
 
 FIT = """
@@ -57,13 +61,15 @@ strategy = tf.distribute.MultiWorkerMirroredStrategy()
 import tb_numstab
 from tests.instrument.kinds.keras2_fits import X, Y, log_loss, model_of
 
-task, watched = int(sys.argv[1]), sys.argv[2] == "watched"
-with strategy.scope():
-    model = model_of(log_loss)
-data = tf.data.Dataset.from_tensor_slices((X[:121], Y[:121])).batch(8)
-health = [tb_numstab.NumericalHealth(f"logs/worker{task}")] if watched else []
-model.fit(data, verbose=0, callbacks=health)
-print(b"".join(np.asarray(v).tobytes() for v in model.variables).hex())
+def train(callbacks):
+    with strategy.scope():
+        model = model_of(log_loss)
+    data = tf.data.Dataset.from_tensor_slices((X[:121], Y[:121])).batch(8)
+    model.fit(data, verbose=0, callbacks=callbacks)
+    print(b"".join(np.asarray(v).tobytes() for v in model.variables).hex())
+
+train([])
+train([tb_numstab.NumericalHealth(f"logs/worker{sys.argv[1]}")])
 """
 
 
@@ -75,14 +81,14 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def run_workers(script: str, folder: Path, mode: str) -> list[str]:
-    """What two workers that run a script print last."""
+def run_workers(script: str, folder: Path) -> list[list[str]]:
+    """The last two lines that each of two workers prints, who run a script."""
     addresses = [f"localhost:{port}" for port in free_ports(2)]
     processes = []
     for index in range(2):
         config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
         environment = os.environ | {"TF_CONFIG": json.dumps(config), "PYTHONPATH": str(Path(__file__).parents[2])}
-        command = [sys.executable, "-c", script, str(index), mode]
+        command = [sys.executable, "-c", script, str(index)]
         processes.append(
             subprocess.Popen(
                 command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -94,12 +100,13 @@ def run_workers(script: str, folder: Path, mode: str) -> list[str]:
         for process in processes:
             process.kill()
     assert [p.returncode for p in processes] == [0, 0], outputs
-    return [out.splitlines()[-1] for out, _ in outputs]
+    return [out.splitlines()[-2:] for out, _ in outputs]
 
 
 def train(script: str, folder: Path) -> list[Run]:
     """Trains unwatched and watched, to the same bits; the workers' runs, the first worker's first."""
-    assert run_workers(script, folder, "plain") == run_workers(script, folder, "watched")
+    for plain, watched in run_workers(script, folder):
+        assert plain == watched
     runs = {run.name: run for run in read_runs(str(folder / "logs"))}
     assert {name: run.measured[-1].worker for name, run in runs.items()} == {
         "worker0": "worker:0",
