@@ -18,7 +18,7 @@ STEPS = 50
 
 @pytest.mark.parametrize("name", TRAININGS)
 def test_weights_are_bit_identical_with_and_without_watching(name: str) -> None:
-    plain, watched = TRAININGS[name](), None
+    plain = TRAININGS[name]()
     losses = [float(plain.step(i)) for i in range(STEPS)]
 
     watched = TRAININGS[name]()

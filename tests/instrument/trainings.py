@@ -29,6 +29,11 @@ def _digits(count: int = 64) -> tuple[np.ndarray, np.ndarray]:
     return x, (x.sum((1, 2)) > 16).astype("float32")[:, None]
 
 
+def _batch(x: np.ndarray, y: np.ndarray, i: int) -> tuple[np.ndarray, np.ndarray]:
+    part = slice(i * 8 % 64, i * 8 % 64 + 8)
+    return x[part], y[part]
+
+
 def keras_training(
     layers: Callable[[], list[Any]], optimizer: Callable[[], Any], policy: str = "float32", **compile_options: Any
 ) -> Training:
@@ -41,11 +46,9 @@ def keras_training(
     model.compile(optimizer(), "mse", **compile_options)
     keras.config.set_dtype_policy(before)
 
-    def step(i: int) -> Any:
-        part = slice(i * 8 % 64, i * 8 % 64 + 8)
-        return model.train_on_batch(x[part], y[part])
-
-    return Training(step, lambda: [*model.variables, *model.optimizer.variables])
+    return Training(
+        lambda i: model.train_on_batch(*_batch(x, y, i)), lambda: [*model.variables, *model.optimizer.variables]
+    )
 
 
 def sgd() -> Training:
@@ -127,11 +130,7 @@ def custom_loop() -> Training:
         seen.assign_add(1.0)
         return loss
 
-    def step(i: int) -> Any:
-        part = slice(i * 8 % 64, i * 8 % 64 + 8)
-        return train(x[part], y[part])
-
-    return Training(step, lambda: [weights, seen])
+    return Training(lambda i: train(*_batch(x, y, i)), lambda: [weights, seen])
 
 
 def eager() -> Training:
@@ -141,10 +140,10 @@ def eager() -> Training:
     weights = tf.Variable(tf.random.normal([32, 1]))
 
     def step(i: int) -> Any:
-        part = slice(i * 8 % 64, i * 8 % 64 + 8)
+        a, b = _batch(x, y, i)
         with tf.GradientTape() as tape:
-            hidden = tf.nn.dropout(tf.reshape(x[part], [-1, 32]), 0.3)
-            loss = tf.reduce_mean(tf.square(hidden @ weights - y[part]))
+            hidden = tf.nn.dropout(tf.reshape(a, [-1, 32]), 0.3)
+            loss = tf.reduce_mean(tf.square(hidden @ weights - b))
         weights.assign_sub(0.01 * tape.gradient(loss, weights))
         return loss
 
