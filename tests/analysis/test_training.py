@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -53,6 +54,7 @@ def cross_entropy(y: Any, logits: Any) -> Any:
     return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(tf.ones_like(logits), logits))
 
 
+@functools.cache
 def in_balance() -> Findings:
     """The first loss scales are too large, then one is found."""
     scaled = keras.optimizers.LossScaleOptimizer(SGD(0.01), initial_scale=2.0**20)
@@ -126,9 +128,15 @@ PAIRS: dict[str, tuple[Callable[[], Findings], Callable[[], Findings]]] = {
 }
 
 
+@functools.cache
+def spoken_about(rule: str) -> Finding:
+    """What a rule says of the training it must speak about."""
+    return PAIRS[rule][0]()[rule]
+
+
 @pytest.mark.parametrize("rule", PAIRS)
 def test_a_rule_speaks_of_a_real_training(rule: str) -> None:
-    finding = PAIRS[rule][0]()[rule]
+    finding = spoken_about(rule)
     (expected,) = [r for r in RULES if r.id == rule]
     assert (finding.severity, finding.certainty) == (expected.severity, expected.certainty)
     assert finding.site.source is not None and finding.site.source.file.endswith(PROGRAMS)
@@ -143,8 +151,7 @@ def test_nothing_is_said_of_a_healthy_one(rule: str) -> None:
 
 
 def test_the_suggested_norm_is_that_of_usual_steps() -> None:
-    finding = PAIRS["gradient-spikes"][0]()["gradient-spikes"]
-    numbers = finding.numbers
+    numbers = spoken_about("gradient-spikes").numbers
     assert numbers["n.usual"] < numbers["n.clipnorm"] < 4 * numbers["n.usual"] < numbers["n.norm"]
 
 

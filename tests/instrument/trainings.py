@@ -23,9 +23,9 @@ class Training:
         return [np.asarray(v).tobytes() for v in self.variables()]
 
 
-def _digits(count: int = 64) -> tuple[np.ndarray, np.ndarray]:
+def _data() -> tuple[np.ndarray, np.ndarray]:
     random = np.random.RandomState(7)
-    x = random.rand(count, 8, 4).astype("float32")
+    x = random.rand(64, 8, 4).astype("float32")
     return x, (x.sum((1, 2)) > 16).astype("float32")[:, None]
 
 
@@ -39,7 +39,7 @@ def keras_training(
 ) -> Training:
     """A Keras model trained with train_on_batch."""
     keras.utils.set_random_seed(3)
-    x, y = _digits()
+    x, y = _data()
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     model = keras.Sequential([keras.Input((8, 4)), *layers()])
@@ -114,7 +114,7 @@ def jit() -> Training:
 def custom_loop() -> Training:
     """A tf.function with legacy random ops, nested functions and a variable that is only assigned."""
     tf.keras.utils.set_random_seed(5)
-    x, y = _digits()
+    x, y = _data()
     weights = tf.Variable(tf.random.normal([32, 1]))
     seen = tf.Variable(0.0)
 
@@ -136,7 +136,7 @@ def custom_loop() -> Training:
 def eager() -> Training:
     """No tf.function at all; random ops with a global seed."""
     tf.keras.utils.set_random_seed(5)
-    x, y = _digits()
+    x, y = _data()
     weights = tf.Variable(tf.random.normal([32, 1]))
 
     def step(i: int) -> Any:

@@ -76,7 +76,7 @@ def python_provider(logdir: Path, samples: int | None = KEEP_ALL) -> DataProvide
 PROVIDERS = {"rust": rust_provider, "python": python_provider}
 
 
-def _loaded(provider: DataProvider, seconds: float = 10.0) -> DataProvider:
+def _loaded(provider: DataProvider, seconds: float = 60.0) -> DataProvider:
     """Waits until what the server lists has stood still: it answers while it still loads."""
     before, deadline = None, time.monotonic() + seconds
     while time.monotonic() < deadline:
