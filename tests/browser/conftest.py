@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from tests.browser.tab import Tab
+from tests.browser.tab import Tab, tab_of_its_own
 from tests.plugin.tensorboard_process import tensorboard
 
 
@@ -40,8 +40,5 @@ def tab(shared_tab: Tab) -> Iterator[Tab]:
 @pytest.fixture
 def own_tab(browser: Browser, address: str) -> Iterator[Tab]:
     """A tab in a page of its own, for tests that change what the browser can do."""
-    page = browser.new_page()
-    tab = Tab(page, address)
-    yield tab
-    tab.assert_clean()
-    page.close()
+    with tab_of_its_own(browser, address) as tab:
+        yield tab

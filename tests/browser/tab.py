@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlsplit
 
-from playwright.sync_api import ConsoleMessage, Frame, FrameLocator, Page, Request
+from playwright.sync_api import Browser, ConsoleMessage, Frame, FrameLocator, Page, Request
 
 
 def link(**state: object) -> str:
@@ -66,7 +68,21 @@ class Tab:
     def own_requests(self) -> list[Request]:
         return [r for r in self.requests if "/data/plugin/numstab/" in r.url or "plugin_entry" in r.url]
 
+    def expect_missing(self) -> None:
+        """Answers with status 404 are no error in this test; the browser writes each to its console."""
+        self.errors[:] = [error for error in self.errors if "404" not in error]
+
     def assert_clean(self) -> None:
         """Nothing went wrong, and no other host was asked for anything."""
         assert self.errors == []
         assert {urlsplit(r.url).netloc for r in self.own_requests()} <= {urlsplit(self.address).netloc}
+
+
+@contextmanager
+def tab_of_its_own(browser: Browser, address: str) -> Iterator[Tab]:
+    """A tab in a page that nothing else uses; nothing may have gone wrong in it by the end."""
+    page = browser.new_page()
+    tab = Tab(page, address)
+    yield tab
+    tab.assert_clean()
+    page.close()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.tab import Tab
+from tests.browser.tab import Tab, tab_of_its_own
 from tests.plugin.tensorboard_process import tensorboard
 
 STATES: dict[str, dict[str, object]] = {
@@ -79,8 +79,7 @@ def test_coming_back_from_another_tab_of_tensorboard_finds_the_state(tab: Tab) -
 def test_a_link_to_something_missing_says_so(tab: Tab, state: dict[str, object], says: str) -> None:
     frame = tab.open(**state)
     expect(frame.locator("main")).to_contain_text(says)
-    # The answer is a 404, which the browser writes to its console.
-    tab.errors[:] = [error for error in tab.errors if "404" not in error]
+    tab.expect_missing()
 
 
 def test_a_step_that_was_not_recorded_is_told(tab: Tab) -> None:
@@ -138,13 +137,10 @@ def test_a_finding_is_copied_as_markdown(own_tab: Tab) -> None:
 
 
 def test_the_python_loader_and_a_path_prefix_make_no_difference(browser: Browser, logdir: Path, tmp_path: Path) -> None:
-    with tensorboard(logdir, "--load_fast=false", log=tmp_path / "log.txt", path_prefix="/team/tb") as address:
-        page = browser.new_page()
-        tab = Tab(page, address)
+    server = tensorboard(logdir, "--load_fast=false", log=tmp_path / "log.txt", path_prefix="/team/tb")
+    with server as address, tab_of_its_own(browser, address) as tab:
         frame = tab.open(run="nan_softmax_log", op="Log_21:0", step=57)
         expect(frame.get_by_role("heading", level=1)).to_contain_text("Log Log_21")
         frame.get_by_role("link", name="Overview").click()
         expect(frame.get_by_role("heading", level=1)).to_have_text("Broken at step 57")
-        assert "/team/tb/#numstab" in page.url
-        tab.assert_clean()
-        page.close()
+        assert "/team/tb/#numstab" in tab.page.url

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.tab import Tab
+from tests.browser.tab import Tab, tab_of_its_own
 from tests.plugin.tensorboard_process import tensorboard
 from tests.support.runs import make_run
 from tests.support.synthetic import Recorder, scaled_run
@@ -56,11 +56,8 @@ def training(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Training]:
 
 @pytest.fixture
 def training_tab(browser: Browser, training: Training) -> Iterator[Tab]:
-    page = browser.new_page()
-    tab = Tab(page, training.address)
-    yield tab
-    tab.assert_clean()
-    page.close()
+    with tab_of_its_own(browser, training.address) as tab:
+        yield tab
 
 
 @pytest.fixture
@@ -91,7 +88,7 @@ def test_what_is_coming_is_told_in_the_banner_and_drawn_on(training_tab: Tab) ->
 def test_a_training_that_has_only_begun_says_so_on_every_page(begun_tab: Tab, view: str) -> None:
     frame = begun_tab.open(run="begun", view=view)
     expect(frame.locator("main")).to_contain_text("No step has been recorded yet")
-    begun_tab.errors[:] = [error for error in begun_tab.errors if "404" not in error]
+    begun_tab.expect_missing()
 
 
 def test_a_running_training_is_followed(training_tab: Tab, training: Training) -> None:
