@@ -6,6 +6,7 @@ import { TopBar } from "./components/top_bar";
 import { useVerdicts } from "./components/use_verdicts";
 import { type App, AppContext, useAnswer, useApp } from "./context";
 import { onHashChange, pushHash, readHash, replaceHash } from "./host/address";
+import { keepPlace, returnToPlace } from "./host/place";
 import { onDataReloaded } from "./host/reload";
 import type { RunInfo, Runs } from "./model/api";
 import { formatHash, parseHash, START, type State } from "./model/link";
@@ -57,6 +58,7 @@ function useNavigation(): Pick<App, "state" | "go" | "takeFocus"> {
       const next = { ...current.current, ...change };
       const hash = formatHash(next);
       wantsFocus.current = next.view !== current.current.view || next.op !== current.current.op;
+      if (how === "push") keepPlace(formatHash(current.current));
       show(next);
       if (how === "push" && hash !== readHash()) pushHash(hash);
       else replaceHash(hash);
@@ -74,10 +76,16 @@ function useNavigation(): Pick<App, "state" | "go" | "takeFocus"> {
     () =>
       onHashChange(() => {
         const next = parseHash(readHash());
-        if (next === null) return;
+        const left = formatHash(current.current);
+        if (next === null || formatHash(next) === left) return;
         // Coming back from another tab of TensorBoard, the address has lost the state: give it back.
-        if (next.run === null && current.current.run !== null) replaceHash(formatHash(current.current));
-        else show(next);
+        if (next.run === null && current.current.run !== null) {
+          replaceHash(left);
+          return;
+        }
+        keepPlace(left);
+        show(next);
+        returnToPlace(formatHash(next));
       }),
     [show],
   );

@@ -67,6 +67,10 @@ test("shapes and steps", () => {
 
 test("powers in sentences", () => {
   assert.equal(prose("up to 2^2 by 2^-13: beyond 12^2"), "up to 2² by 2⁻¹³: beyond 12^2");
+  assert.equal(
+    prose("log(0) = -Inf; 2 +Inf, tf.Inf, Info, 0 * Inf"),
+    "log(0) = −∞; 2 +∞, tf.Inf, Info, 0 * ∞",
+  );
 });
 
 test("names in a row, and a line of source", () => {

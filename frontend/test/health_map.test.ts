@@ -4,8 +4,10 @@ import { type HealthMap, MARK, type MapRow, type OpRef } from "../src/model/api"
 import {
   around,
   cellText,
+  firstNonFinite,
   LEVELS,
   layoutOf,
+  leastHeadroom,
   levelName,
   levelOf,
   MapCells,
@@ -48,15 +50,25 @@ test("cells come out as they were packed", () => {
 
 test("less headroom never looks calmer", () => {
   let last = -1;
-  for (let bits = 0; bits < 40; bits++) {
+  for (let bits = 0; bits < 140; bits++) {
     const level = levelOf({ bits, marks: MARK.MEASURED }, "over") ?? -1;
     assert.ok(level >= last && level < LEVELS.length);
     last = level;
   }
   assert.equal(levelOf({ bits: 30, marks: MARK.INF }, "over"), 0);
-  assert.equal(levelOf({ bits: 30, marks: MARK.INF }, "under"), LEVELS.length - 1);
+  assert.equal(levelOf({ bits: 130, marks: MARK.INF }, "under"), LEVELS.length - 1);
   assert.equal(levelOf({ bits: null, marks: MARK.MEASURED }, "over"), null);
-  assert.deepEqual([levelName(0), levelName(4)], ["0–1 bits", "16 bits and more"]);
+  assert.deepEqual([levelName(0), levelName(LEVELS.length - 1)], ["0–1 bits", "128 bits and more"]);
+});
+
+test("the map's summary knows the least headroom and the first NaN or infinity", () => {
+  const cells = new MapCells(MAP);
+  assert.deepEqual(leastHeadroom(cells, "over"), { row: 0, column: 1, bits: 0 });
+  assert.deepEqual(leastHeadroom(cells, "under"), { row: 0, column: 0, bits: 0 });
+  assert.equal(firstNonFinite(cells), 1);
+  const empty = new MapCells({ ...MAP, over: pack(0, 0, 0, 0), marks: pack(0, 0, 0, 0) });
+  assert.equal(leastHeadroom(empty, "over"), null);
+  assert.equal(firstNonFinite(empty), null);
 });
 
 test("the readout says what a cell holds", () => {

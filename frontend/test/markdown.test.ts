@@ -41,7 +41,7 @@ test("a finding holds all an issue needs", () => {
 
 Log got 1 zero.
 
-- Op: \`Log\` \`Log\`, float32
+- Op: \`Log\`, float32
 - Source: \`train.py:38\` in \`train_step\`
 - Run: \`run1\`, steps 57–79
 
@@ -49,9 +49,9 @@ Log got 1 zero.
 loss = -tf.math.log(p)
 \`\`\`
 
-**Why**
+**Why**, from the symptom down to the cause
 
-1. Softmax underflowed (step 57)
+1. Softmax underflowed
 
 **Before**
 
@@ -68,6 +68,15 @@ Use one op.
 
 [Open in TensorBoard](http://host/#numstab)
 `,
+  );
+});
+
+test("ops that passed it on take one line, another step is told", () => {
+  const hop = (key: string, step = 57) => ({ op: { ...OP, key }, step, text: `${key} is NaN` });
+  const why = [hop("Assign:0", 60), hop("Mul:0"), hop("Mul_1:0"), hop("Log:0"), hop("Exp:0")];
+  const text = findingMarkdown({ ...FINDING, why }, "run1", "");
+  assert.ok(
+    text.includes("1. Assign:0 is NaN (step 60)\n2. 2 ops passed it on\n3. Log:0 is NaN\n4. Exp:0 is NaN\n"),
   );
 });
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tb_numstab.analysis.narrate import variable_name
 from tb_numstab.schema.ops import Frame, OpSite, Role
 from tb_numstab.views.json_values import Json
 
@@ -47,7 +48,7 @@ class OpIndex:
             "role": site.role.value,
             "layer": site.layer,
             "group": self.groups[slot],
-            "variable": site.variable,
+            "variable": variable_name(site) if site.variable else "",
             "source": None if site.source is None else frame_view(site.source),
         }
 

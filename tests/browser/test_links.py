@@ -58,6 +58,17 @@ def test_back_and_forward(tab: Tab) -> None:
     expect(heading).to_have_text("Health map")
 
 
+def test_going_back_leads_to_where_one_was(tab: Tab) -> None:
+    tab.page.set_viewport_size({"width": 1280, "height": 500})
+    frame = tab.open(run="fp16_overflow", view="map")
+    last = frame.locator(".map-label").last
+    last.scroll_into_view_if_needed()
+    frame.get_by_role("link", name="Overview").click()
+    expect(frame.get_by_role("heading", level=1)).to_be_in_viewport()
+    tab.page.go_back()
+    expect(last).to_be_in_viewport()
+
+
 def test_coming_back_from_another_tab_of_tensorboard_finds_the_state(tab: Tab) -> None:
     frame = tab.open(run="nan_softmax_log", view="map")
     tab.page.evaluate("location.hash = '#timeseries'")

@@ -2,10 +2,12 @@ from typing import Any
 
 import pytest
 
+from tb_numstab.schema.ops import Frame, OpSite
+from tb_numstab.store.run_data import RunData, Session
 from tb_numstab.views import layers
 from tb_numstab.views.layers import layers_view
 from tb_numstab.views.op_search import MAX_FOUND, ops_view
-from tb_numstab.views.subject import Subject
+from tb_numstab.views.subject import Subject, Subjects
 from tests.views.subjects import subject_of, synthetic
 
 
@@ -61,3 +63,10 @@ def test_every_word_must_match_and_answers_are_bounded(broken: Subject) -> None:
     everything = ops_view(broken, "")
     assert everything["total"] == len(broken.session.table)
     assert len(everything["ops"]) == MAX_FOUND
+
+
+def test_what_is_in_the_op_itself_is_found_before_what_is_in_its_files_name() -> None:
+    line = Frame("softmax.py", 3, "train_step", "y = probabilities(x)")
+    session = Session("s", table=[OpSite("Mul", "mul", frames=(line,)), OpSite("Softmax", "p", frames=(line,))])
+    found = ops_view(Subjects().get(RunData("r", [session])), "softmax")
+    assert [op["op_type"] for op in found["ops"]] == ["Softmax", "Mul"]

@@ -61,3 +61,10 @@ def test_ref_links_to_the_users_own_line() -> None:
         "text": "y = x + 1",
     }
     assert OpIndex([OpSite("Mul", "m")]).ref(0)["source"] is None
+
+
+def test_unnamed_variables_are_told_apart_by_their_shapes() -> None:
+    unnamed = OpSite("ReadVariableOp", "r", role=Role.VARIABLE, variable="Variable", shape=(8, 64))
+    named = dataclasses.replace(unnamed, variable="w")
+    ops = OpIndex([unnamed, named, OpSite("Mul", "m")])
+    assert [ops.ref(slot)["variable"] for slot in range(3)] == ["Variable [8, 64]", "w", ""]

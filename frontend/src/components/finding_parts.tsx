@@ -1,7 +1,7 @@
 import { useApp } from "../context";
 import { addressOf } from "../host/address";
 import type { Certainty, Finding, Hop } from "../model/api";
-import { CERTAINTY_NAME, hopsOf, tellingStep } from "../model/finding";
+import { CERTAINTY_NAME, hopsOf, MANY_PASSED, storyOf, tellingStep } from "../model/finding";
 import { codeLines, plural, prose } from "../model/format";
 import { formatHash } from "../model/link";
 import { findingMarkdown } from "../model/markdown";
@@ -24,17 +24,15 @@ export function CertaintyTag({ certainty }: { certainty: Certainty }) {
 
 /** From the symptom down to the cause; ops between it and the finding's own passed it on, and are folded away. */
 export function Chain({ finding }: { finding: Finding }) {
-  const { chain } = hopsOf(finding);
-  if (chain.length === 0) return null;
-  const own = chain.findIndex((hop) => hop.op.key === finding.op.key);
-  const between = chain.slice(1, own < 0 ? -2 : own);
+  const { symptom, between, cause } = storyOf(finding);
+  if (symptom.length === 0) return null;
   return (
     <section>
       <h3>Why</h3>
       <ol class="chain">
-        {chain.slice(0, 1).map(hopItem)}
-        {between.length < 2 ? between.map(hopItem) : <PassedOn hops={between} />}
-        {chain.slice(1 + between.length).map(hopItem)}
+        {symptom.map(hopItem)}
+        {between.length < MANY_PASSED ? between.map(hopItem) : <PassedOn hops={between} />}
+        {cause.map(hopItem)}
       </ol>
     </section>
   );
@@ -80,7 +78,7 @@ export function CopyMarkdown({ finding }: { finding: Finding }) {
 export function FixAdvice({ fix }: { fix: Finding["fix"] }) {
   return (
     <>
-      <p>{fix.text}</p>
+      <p>{prose(fix.text)}</p>
       {(fix.before || fix.after) && (
         <div class="diff">
           <DiffPart name="Before" sign="−" code={fix.before} />

@@ -69,6 +69,18 @@ export function LayerChart({ kinds, domain, steps, at }: LayerChartProps) {
   );
 }
 
+/** What the mark means, as an item of a legend. */
+export function NonFiniteKey() {
+  return (
+    <li>
+      <svg width={8} height={10} aria-hidden="true">
+        <path class="bad-tick" d="M4 1V9" />
+      </svg>{" "}
+      NaN or ∞
+    </li>
+  );
+}
+
 /** A mark at the top edge wherever anything was NaN or infinite. */
 function badTicks(nonfinite: readonly boolean[], column: number): string {
   return nonfinite.map((bad, i) => (bad ? `M${(i + 0.5) * column} 0v8` : "")).join("");

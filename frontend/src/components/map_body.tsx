@@ -110,7 +110,11 @@ function MapLabels({ map, layout }: { map: HealthMap; layout: MapLayout }) {
         <li key={row.first} class="map-label" style={box({ top: layout.tops[i] ?? 0 })} title={rowName(row)}>
           {row.severity && <Icon shape={row.severity} size={12} label={SEVERITY_NAME[row.severity]} />}{" "}
           {row.op ? row.op.op_type : row.group}
-          {row.groups > 1 && " …"} <span class="muted">{shortName(row)}</span>
+          {row.groups > 1 && " …"}{" "}
+          <span class="muted">
+            {shortName(row)}
+            {row.op?.role === "gradient" && " (gradient)"}
+          </span>
         </li>
       ))}
     </ol>

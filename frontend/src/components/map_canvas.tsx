@@ -98,7 +98,7 @@ function paint(
   const style = getComputedStyle(canvas);
   const colors = LEVELS.map((_, level) => style.getPropertyValue(`--level-${level}`));
   const sign = style.getPropertyValue("--surface");
-  const empty = style.getPropertyValue("--sunken");
+  const empty = sign;
   const cellWidth = width / cells.columns;
   for (let row = 0; row < cells.rows; row++) {
     for (let column = 0; column < cells.columns; column++) {

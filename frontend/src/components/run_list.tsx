@@ -1,9 +1,11 @@
 import { useApp } from "../context";
-import type { RunInfo, Verdict } from "../model/api";
-import { prose } from "../model/format";
+import type { RunInfo, Status, Verdict } from "../model/api";
+import { count, prose } from "../model/format";
 import { START, type State } from "../model/link";
 import { Icon, STATUS_SHAPE } from "./icons";
 import { Link } from "./link";
+
+const STATUSES = ["broken", "at risk", "healthy"] as const satisfies readonly Status[];
 
 export interface RunsProps {
   runs: RunInfo[];
@@ -16,9 +18,24 @@ export function RunList({ runs, verdicts }: RunsProps) {
   return (
     <section class="card" aria-labelledby="all-runs">
       <h2 id="all-runs">All runs</h2>
+      <p class="muted">{tally(runs, verdicts)}</p>
       <RunItems runs={runs} verdicts={verdicts} to={(run) => ({ ...START, run })} />
     </section>
   );
+}
+
+/** "3 broken, 12 healthy": what a long list is too long to show at a glance. */
+function tally(runs: RunInfo[], verdicts: RunsProps["verdicts"]): string {
+  const having = (status: Status | undefined) =>
+    runs.filter(({ name }) => verdicts.get(name)?.status === status).length;
+  const counts: [number, string][] = [
+    ...STATUSES.map((status): [number, string] => [having(status), status]),
+    [having(undefined), "not looked at yet"],
+  ];
+  return counts
+    .filter(([n]) => n > 0)
+    .map(([n, status]) => `${count(n)} ${status}`)
+    .join(", ");
 }
 
 interface RunItemsProps extends RunsProps {

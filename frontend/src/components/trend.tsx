@@ -2,11 +2,15 @@ import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import { useApp } from "../context";
 import { onThemeChange } from "../host/theme";
-import type { OpPage, Outlook } from "../model/api";
+import { MARK, type OpPage, type Outlook } from "../model/api";
 import { headroomSeries } from "../model/trend";
+import { NonFiniteKey } from "./layer_chart";
 import { useWidth } from "./use_width";
 
 const HEIGHT = 200;
+
+/** Between two labels of the horizontal axis: there is no half step. */
+const WHOLE_STEPS = [...Array(12).keys()].flatMap((power) => [1, 2, 5].map((first) => first * 10 ** power));
 
 /** Bits left above the largest and below the smallest magnitude, step by step; a click shows that step. */
 export function Trend({ page }: { page: OpPage }) {
@@ -51,6 +55,13 @@ export function Trend({ page }: { page: OpPage }) {
           </svg>{" "}
           bits from the smallest magnitude to subnormal
         </li>
+        <li>
+          <svg width={26} height={10} aria-hidden="true">
+            <path class="line-limit" d="M1 5H25" />
+          </svg>{" "}
+          nothing left
+        </li>
+        {badSteps(page).length > 0 && <NonFiniteKey />}
       </ul>
     </div>
   );
@@ -86,7 +97,7 @@ function options(
       y: { range: (_, min, max) => [Math.min(0, min), Math.max(8, max) * 1.05] },
     },
     axes: [
-      { ...axis, size: 26 },
+      { ...axis, size: 26, incrs: WHOLE_STEPS },
       { ...axis, size: 40 },
     ],
     series: [
@@ -98,6 +109,7 @@ function options(
       ready: [(plot) => plot.over.addEventListener("click", () => pickAtCursor(plot, pick))],
       draw: [
         (plot) => page.outlook && drawOutlook(plot, page.outlook, color("--error")),
+        (plot) => drawBadSteps(plot, badSteps(page), color("--error")),
         (plot) => drawLimits(plot, page.step, color("--error"), color("--text")),
       ],
     },
@@ -141,6 +153,27 @@ function drawOutlook(plot: uPlot, outlook: Outlook, color: string): void {
   ctx.beginPath();
   ctx.moveTo(...start);
   ctx.lineTo(x(outlook.step + outlook.steps), zero);
+  ctx.stroke();
+  ctx.restore();
+}
+
+/** The steps at which the result was NaN or infinite, which headroom, of finite values, cannot tell. */
+function badSteps({ trend }: OpPage): number[] {
+  return trend.steps.filter((_, i) => (trend.marks[i] ?? 0) & (MARK.NAN | MARK.INF));
+}
+
+/** A mark at the top edge for each. */
+function drawBadSteps(plot: uPlot, steps: number[], color: string): void {
+  const { ctx, bbox } = plot;
+  ctx.save();
+  ctx.strokeStyle = color;
+  ctx.lineWidth = devicePixelRatio * 2;
+  ctx.beginPath();
+  for (const step of steps) {
+    const x = plot.valToPos(step, "x", true);
+    ctx.moveTo(x, bbox.top);
+    ctx.lineTo(x, bbox.top + 8 * devicePixelRatio);
+  }
   ctx.stroke();
   ctx.restore();
 }

@@ -95,7 +95,11 @@ export function overflowRoom(maxExp: number, format: FloatFormat): string {
   return `${plural(format.max_exp - maxExp, "bit")} below overflow`;
 }
 
-/** A sentence of the analysis with its powers of two set as such: "2^-13" becomes 2⁻¹³. */
+const INFINITY: Record<string, string> = { Inf: "∞", "+Inf": "+∞", "-Inf": "−∞" };
+
+/** A sentence of the analysis in the signs of this page: "2^-13" becomes 2⁻¹³, "-Inf" −∞. */
 export function prose(text: string): string {
-  return text.replace(/\b2\^(-?\d+)/g, (_, exponent: string) => power(Number(exponent)));
+  return text
+    .replace(/\b2\^(-?\d+)/g, (_, exponent: string) => power(Number(exponent)))
+    .replace(/(?<![\w.])[+-]?Inf\b/g, (infinity) => INFINITY[infinity] ?? infinity);
 }

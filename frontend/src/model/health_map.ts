@@ -8,7 +8,10 @@ import { markNames } from "./marks";
 export type Metric = "over" | "under";
 
 /** Least bits of each level of headroom, from the most alarming to the calm one. */
-export const LEVELS = [0, 2, 4, 8, 16] as const;
+export const LEVELS = [0, 2, 4, 8, 16, 64, 128] as const;
+
+/** Bits from which on nobody needs to worry. */
+export const CALM = 16;
 
 export interface Cell {
   /** Null where nothing finite was measured. */
@@ -46,6 +49,28 @@ export class MapCells {
     }
     return out;
   }
+}
+
+/** The cell with the least headroom of finite values; null where nothing finite was measured. */
+export function leastHeadroom(cells: MapCells, metric: Metric): (Cursor & { bits: number }) | null {
+  let least: (Cursor & { bits: number }) | null = null;
+  for (let row = 0; row < cells.rows; row++) {
+    for (let column = 0; column < cells.columns; column++) {
+      const { bits } = cells.cell(row, column, metric);
+      if (bits !== null && (least === null || bits < least.bits)) least = { row, column, bits };
+    }
+  }
+  return least;
+}
+
+/** The first column with a NaN or infinity; null where all is finite. */
+export function firstNonFinite(cells: MapCells): number | null {
+  for (let column = 0; column < cells.columns; column++) {
+    for (let row = 0; row < cells.rows; row++) {
+      if (cells.cell(row, column, "over").marks & (MARK.NAN | MARK.INF)) return column;
+    }
+  }
+  return null;
 }
 
 /** Where rows lie, in pixels: tensors stand below a line that names their group. */

@@ -117,7 +117,7 @@ function PartedOps({ comparison }: { comparison: Comparison }) {
         .
       </p>
       <div class="scroll">
-        <table class="table">
+        <table class="table cards">
           <thead>
             <tr>
               <th scope="col" class="number">
@@ -151,16 +151,18 @@ function PartedOp({ comparison, op }: { comparison: Comparison; op: ComparedOp }
   ]);
   return (
     <tr>
-      <td class="number">{op.step}</td>
+      <td class="number" data-head="Step">
+        {op.step}
+      </td>
       <th scope="row">
         <OpLink op={op.op} step={op.step} />
         <br />
         <small class="muted">{op.op.source && place(op.op.source)}</small>
       </th>
-      <td>
+      <td data-head={comparison.run}>
         <RangeBar measure={op.here} format={formats[0]} domain={domain} width={BAR} />
       </td>
-      <td>
+      <td data-head={comparison.against}>
         <RangeBar measure={op.there} format={formats[1]} domain={domain} width={BAR} />
       </td>
       <td>{difference(op, comparison)}</td>

@@ -1,5 +1,7 @@
+import type { ComponentChildren } from "preact";
 import { useMemo } from "preact/hooks";
 import { MapBody } from "../components/map_body";
+import { MapSummary } from "../components/map_summary";
 import { MapTable } from "../components/map_table";
 import { PageTitle } from "../components/page_title";
 import { EmptyState, Failure, NoStepYet, Waiting } from "../components/states";
@@ -65,7 +67,9 @@ function MapPage({ map }: { map: HealthMap }) {
         </div>
       </header>
       <MapLegend />
-      <MapZoom map={map} reset={filter} />
+      <MapZoom map={map} reset={filter}>
+        <MapSummary cells={cells} metric={metric} />
+      </MapZoom>
       <MapBody cells={cells} metric={metric} zoom={filter} />
       <MapTable cells={cells} metric={metric} />
     </section>
@@ -95,19 +99,23 @@ function MapLegend() {
 }
 
 interface MapZoomProps {
+  children: ComponentChildren;
   map: HealthMap;
   reset: (change: Record<string, string>) => void;
 }
 
-/** What part of the map is shown, and the way back to the whole. */
-function MapZoom({ map, reset }: MapZoomProps) {
+/** What part of the map is shown, what of it matters most, and the way back to the whole. */
+function MapZoom({ map, reset, children }: MapZoomProps) {
   const { state, source } = useApp();
   const [first, last] = map.rows_shown;
   const [start, end] = [map.columns[0]?.[0] ?? 0, map.columns.at(-1)?.[1] ?? 0];
   return (
     <p class="map-zoom">
-      {last - first < map.total_rows && `${count(last - first)} of `}
-      {plural(map.total_rows, "tensor")}, {stepRange(start, end)}
+      <span>
+        {last - first < map.total_rows && `${count(last - first)} of `}
+        {plural(map.total_rows, "tensor")}, {stepRange(start, end)}.
+      </span>
+      {children}
       {source.live && state.filters.rows && (
         <button type="button" class="button" onClick={() => reset({ rows: "" })}>
           All tensors

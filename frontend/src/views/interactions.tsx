@@ -61,7 +61,8 @@ export function InteractionsView() {
           <PageTitle id="interactions-title">Disparate scales</PageTitle>
           <p class="muted">
             Where numbers of very different size meet: operands further apart than their format has digits, or
-            a result that lost something of one of them.
+            a result that lost something of one of them. Not all of it does harm: what does is on the
+            overview.
           </p>
         </div>
         <StepChoice step={value.step} asked={value.asked_step} steps={value.steps} fixed={!source.live} />
@@ -121,7 +122,7 @@ function Filters({ counts }: { counts: Interactions["counts"] }) {
 function GapTable({ value }: { value: Interactions }) {
   return (
     <div class="scroll">
-      <table class="table gaps">
+      <table class="table cards gaps">
         <thead>
           <tr>
             <th scope="col">Op</th>

@@ -1,4 +1,4 @@
-import { LayerChart, type NamedKind } from "../components/layer_chart";
+import { LayerChart, type NamedKind, NonFiniteKey } from "../components/layer_chart";
 import { PageTitle } from "../components/page_title";
 import { firstOf, Paging } from "../components/paging";
 import { PrecisionCard } from "../components/precision_card";
@@ -61,12 +61,7 @@ function LayerCards({ layers }: { layers: Layers }) {
                 {kind}
               </li>
             ))}
-            <li>
-              <svg width={8} height={10} aria-hidden="true">
-                <path class="bad-tick" d="M4 1V9" />
-              </svg>{" "}
-              NaN or ∞
-            </li>
+            <NonFiniteKey />
           </ul>
         </div>
         <StepChoice step={step} asked={step} steps={layers.steps} />

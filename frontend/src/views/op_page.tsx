@@ -129,7 +129,7 @@ function OpFinding({ finding }: { finding: Finding }) {
       <header class="finding-head">
         <Icon shape={finding.severity} size={20} label={SEVERITY_NAME[finding.severity]} />
         <div>
-          <h2>{finding.title}</h2>
+          <h2>{prose(finding.title)}</h2>
           <p>
             {prose(finding.summary)}{" "}
             <span class="muted">({stepRange(finding.first_step, finding.last_step)})</span>

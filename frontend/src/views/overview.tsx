@@ -43,12 +43,16 @@ export function OverviewView({ runs, verdicts }: RunsProps) {
   const [worst, ...others] = value.findings;
   return (
     <>
-      {isUnfinished(value) && <Judging overview={value} />}
-      <Banner verdict={value.verdict} worst={worst} whole={!isUnfinished(value)} />
-      <Remarks overview={value} />
-      {worst ? <MainFinding finding={worst} /> : <AllWell />}
-      {others.length > 0 && <OtherFindings findings={others} />}
-      {runs.length > 1 && <RunList runs={runs} verdicts={verdicts} />}
+      <div class={runs.length > 1 ? "stack beside" : "stack"}>
+        <div class="stack">
+          {isUnfinished(value) && <Judging overview={value} />}
+          <Banner verdict={value.verdict} worst={worst} whole={!isUnfinished(value)} />
+          <Remarks overview={value} />
+          {worst ? <MainFinding finding={worst} /> : <AllWell />}
+          {others.length > 0 && <OtherFindings findings={others} />}
+        </div>
+        {runs.length > 1 && <RunList runs={runs} verdicts={verdicts} />}
+      </div>
       <Facts overview={value} />
     </>
   );
@@ -123,7 +127,7 @@ function Remarks({ overview }: { overview: Overview }) {
       <Problems problems={overview.problems} />
       {overview.notes.map((note) => (
         <p class="remark" key={note}>
-          {note}
+          {prose(note)}
         </p>
       ))}
     </>
@@ -160,7 +164,7 @@ function MainFinding({ finding }: { finding: Finding }) {
   return (
     <article class={`card finding finding-${finding.severity}`} aria-labelledby="main-finding">
       <header class="head">
-        <h2 id="main-finding">{finding.title}</h2>
+        <h2 id="main-finding">{prose(finding.title)}</h2>
         <span class="tools">
           <CertaintyTag certainty={finding.certainty} />
           <CopyMarkdown finding={finding} />
@@ -209,7 +213,7 @@ function OtherFindings({ findings }: { findings: Finding[] }) {
             <details class={`card finding finding-${finding.severity}`}>
               <summary>
                 <Icon shape={finding.severity} label={SEVERITY_NAME[finding.severity]} />
-                <span class="finding-title">{finding.title}</span>
+                <span class="finding-title">{prose(finding.title)}</span>
                 <span class="finding-where">
                   <b class="op-type">{finding.op.op_type}</b>
                   {finding.op.source && ` ${place(finding.op.source)}`}
