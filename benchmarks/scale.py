@@ -26,7 +26,7 @@ from random import Random
 from typing import Any
 from urllib.parse import urlencode
 
-from tests.plugin.tensorboard_process import TensorBoardProcess
+from tests.support.tensorboard_process import TensorBoardProcess
 
 ROUTE_MS, FIRST_VIEW_S, CHECK_S, MEMORY_RATIO = 300, 2.0, 30.0, 1.5
 LOADERS = {"data server": "--load_fast=true", "Python": "--load_fast=false"}

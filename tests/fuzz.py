@@ -32,7 +32,7 @@ from tb_numstab.schema.formats import FORMATS
 from tb_numstab.schema.ops import Frame, OpSite, Role
 from tb_numstab.schema.record import StepRecord
 from tb_numstab.store.event_files import read_runs
-from tests.plugin.client import Client
+from tests.support.client import Client
 from tests.support.hostile import write_bomb, write_damaged
 from tests.support.readers import python_provider
 from tests.support.runs import SyntheticRun, make_run

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.browser.tab import Tab, tab_of_its_own
-from tests.plugin.tensorboard_process import tensorboard
+from tests.support.tensorboard_process import tensorboard
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.browser.tab import Tab
-from tests.plugin.tensorboard_process import tensorboard
 from tests.support.chromium import chromium
+from tests.support.tensorboard_process import tensorboard
 
 
 @dataclass(frozen=True)

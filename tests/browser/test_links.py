@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser.tab import Tab, tab_of_its_own
-from tests.plugin.tensorboard_process import tensorboard
+from tests.support.tensorboard_process import tensorboard
 
 STATES: dict[str, dict[str, object]] = {
     "Broken at step 57": dict(run="nan_softmax_log"),

@@ -9,9 +9,9 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser.tab import Tab, tab_of_its_own
-from tests.plugin.tensorboard_process import tensorboard
 from tests.support.runs import make_run
 from tests.support.synthetic import Recorder, scaled_run
+from tests.support.tensorboard_process import tensorboard
 from tests.views.subjects import growing
 
 MATMUL = 8

@@ -11,7 +11,7 @@ from tensorboard.plugins.base_plugin import TBContext
 
 from tb_numstab.plugin.backend import NumericalHealthPlugin
 from tb_numstab.plugin.loader import Loader
-from tests.plugin.client import Client
+from tests.support.client import Client
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from werkzeug.test import TestResponse
 
 from tb_numstab.plugin.backend import NumericalHealthPlugin
 from tb_numstab.store.provider import ProviderReader
-from tests.plugin.client import Client
+from tests.support.client import Client
 from tests.support.runs import SCENARIOS
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.plugin.tensorboard_process import tensorboard
+from tests.support.tensorboard_process import tensorboard
 
 
 def fetch(address: str) -> tuple[int, Message, bytes]:

@@ -1,4 +1,4 @@
-"""TensorBoard with the plugin from this checkout, installed or not: ``python -m tests.plugin.serve --logdir ...``."""
+"""TensorBoard with the plugin from this checkout, installed or not: ``python -m tests.support.serve --logdir ...``."""
 
 import sys
 

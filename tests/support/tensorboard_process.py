@@ -1,4 +1,4 @@
-"""A real TensorBoard process on a free port, for tests."""
+"""A real TensorBoard process on a free port: for tests of the plugin and the tab, pictures, and benchmarks.scale."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class TensorBoardProcess:
     """
 
     def __init__(self, logdir: Path, *flags: str, log: Path, path_prefix: str = "") -> None:
-        command = [sys.executable, "-m", "tests.plugin.serve", "--logdir", str(logdir), "--port", "0", *flags]
+        command = [sys.executable, "-m", "tests.support.serve", "--logdir", str(logdir), "--port", "0", *flags]
         self._command = command + (["--path_prefix", path_prefix] if path_prefix else [])
         self._log = log
 
