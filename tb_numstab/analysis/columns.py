@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,52 +37,57 @@ class Columns:
             raise AttributeError(name) from None
         if self._slots is not None:
             # Gathered when asked for: a rule looks at few of the columns, and there are many slots.
-            values = values[self._slots]
-            values[self._slots < 0] = np.nan
+            values = values.take(self._slots)
+            values[self._absent] = np.nan
             setattr(self, name, values)
         return values
 
-    @property
+    @cached_property
+    def _absent(self) -> Slots:
+        assert self._slots is not None
+        return np.flatnonzero(self._slots < 0)
+
+    @cached_property
     def inf(self) -> Floats:
         """Infinite elements of either sign."""
         return self.pos_inf + self.neg_inf
 
-    @property
+    @cached_property
     def finite(self) -> Floats:
         """Elements that are neither NaN nor infinite."""
         return self.size - self.nan - self.inf
 
-    @property
+    @cached_property
     def nonzero(self) -> Floats:
         """Finite elements other than zero."""
         return self.finite - self.zero
 
-    @property
+    @cached_property
     def exact(self) -> NDArray[np.bool_]:
         """Whether every element was looked at, rather than a sample."""
         return np.asarray(~(self.inspected < self.size))
 
-    @property
+    @cached_property
     def upper_exp(self) -> Floats:
         """An exponent that no element exceeds; NaN where that is not known."""
         return np.where(self.exact & (self.nan + self.inf == 0), self.max_exp, np.nan)
 
-    @property
+    @cached_property
     def lower_exp(self) -> Floats:
         """An exponent that no element falls below; NaN where that is not known, or some element is 0."""
         return np.where(self.exact & (self.zero == 0) & (self.nan + self.inf == 0), self.min_exp, np.nan)
 
-    @property
+    @cached_property
     def magnitude(self) -> Floats:
         """The largest finite magnitude."""
         return np.maximum(np.abs(self.min), np.abs(self.max))
 
-    @property
+    @cached_property
     def rms(self) -> Floats:
         """Root mean square of the finite elements."""
         return np.asarray(np.sqrt(self.sum_sq / self.finite), np.float64)
 
-    @property
+    @cached_property
     def spread(self) -> Floats:
         """Largest minus smallest finite element."""
         with np.errstate(over="ignore"):

@@ -39,6 +39,7 @@ class Course:
       records: how many went in.
       loss, norm, scale: one value for each record, NaN where it has none. ``norm`` is the Euclidean norm
         of all gradients together, from samples where these are large.
+      last_loss: median loss of the last EDGE records.
       steps: from the first record's step to the last one's.
       spiking: whether the last record's norm was a spike; ``spikes`` counts those that were.
       reversals: whether gradients turn round from step to step.
@@ -51,6 +52,7 @@ class Course:
         self.loss: list[float] = []
         self.norm: list[float] = []
         self.scale: list[float] = []
+        self.last_loss = np.nan
         self.spikes = 0
         self.spiking = False
         self.reversals = Reversals()
@@ -72,6 +74,7 @@ class Course:
         self._first_step = step if self._first_step is None else self._first_step
         self.records, self.steps = self.records + 1, step - self._first_step
         self.loss.append(float(Columns.of(table, np.array([parts.loss])).max[0]) if parts.loss >= 0 else np.nan)
+        self.last_loss = float(np.median(self.loss[-EDGE:]))
         scales = Columns.of(table, parts.loss_scales).max
         self.scale.append(float(scales[-1]) if len(scales) else np.nan)
         rows = Columns.of(table, parts.gradients)
@@ -85,7 +88,7 @@ class Course:
     def _judge(self, norm: float) -> None:
         """Whether the norm is out of all proportion to those before."""
         known = len(self._usual) >= SETTLED
-        self.spiking = known and norm > SPIKE * float(np.median(self._usual)) and norm > 2 * self._largest
+        self.spiking = known and norm > 2 * self._largest and norm > SPIKE * float(np.median(self._usual))
         self.spikes += self.spiking
         if not self.spiking and np.isfinite(norm) and norm > 0:
             self._usual.append(norm)
@@ -99,11 +102,6 @@ class Course:
     def norm_quantile(self, share: float) -> float:
         """The norm that a share of the usual gradients does not exceed."""
         return float(np.quantile(self._usual, share)) if self._usual else np.nan
-
-    @property
-    def last_loss(self) -> float:
-        """Median loss of the last EDGE records."""
-        return float(np.median(self.loss[-EDGE:]))
 
     @property
     def improved(self) -> bool:

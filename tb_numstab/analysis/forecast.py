@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tb_numstab.analysis.columns import Floats
+from tb_numstab.analysis.graph import Mask, Slots
 from tb_numstab.analysis.headroom import grown
 
 WINDOW = 16
@@ -58,12 +61,10 @@ def forecast(steps: Floats, values: Floats, limit: float, horizon: float = HORIZ
       limit: above every value.
       horizon: see HORIZON.
     """
-    if len(steps) < MIN_POINTS:
+    if not _mostly_rising(steps, values[:, None])[0]:
         return None
     half = len(steps) // 2
     slopes, recent = _slopes(steps, values), _slopes(steps[half:], values[half:])
-    if np.mean(slopes > 0) < _agreement(len(steps)):
-        return None
     if np.median(recent) < MIN_PERSISTENCE * np.median(_slopes(steps[:half], values[:half])):
         return None
     pace = recent if np.median(recent) > np.median(slopes) else slopes  # what speeds up goes on at its latest pace
@@ -75,16 +76,31 @@ def forecast(steps: Floats, values: Floats, limit: float, horizon: float = HORIZ
     return Forecast(int(steps[-1]), slope, ahead / slope, ahead / fast, ahead / slow)
 
 
-def _agreement(count: int) -> float:
-    """Least share of pairs of ``count`` records that must rise; half of them do without a trend."""
-    deviation = 0.5 * np.sqrt(2 * (2 * count + 5) / (9 * count * (count - 1)))
-    return float(min(0.5 + MIN_DEVIATIONS * deviation, 1.0))
+def _mostly_rising(steps: Floats, values: Floats) -> Mask:
+    """Which quantities rise in more pairs of records than they would without a trend.
+
+    Args:
+      steps: float64 [k].
+      values: float64 [k, n], NaN where unknown.
+    """
+    known = np.count_nonzero(~np.isnan(values), axis=0)
+    pairs = known * (known - 1) / 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rising = np.count_nonzero(_slopes(steps, values) > 0, axis=0) / pairs
+        deviation = 0.5 * np.sqrt(2 * (2 * known + 5) / (9 * known * (known - 1)))  # half of them rise by chance
+    return np.asarray((known >= MIN_POINTS) & (rising >= np.fmin(0.5 + MIN_DEVIATIONS * deviation, 1)))
 
 
 def _slopes(steps: Floats, values: Floats) -> Floats:
-    """Slopes of all pairs of records."""
-    first, second = np.triu_indices(len(steps), 1)
-    return np.asarray((values[second] - values[first]) / (steps[second] - steps[first]), np.float64)
+    """Slopes of all pairs of records, float64 [pairs, ...] for ``values``, float64 [k, ...]."""
+    first, second = _pairs(len(steps))
+    return np.asarray(((values[second] - values[first]).T / (steps[second] - steps[first])).T, np.float64)
+
+
+@cache
+def _pairs(count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    first, second = np.triu_indices(count, 1)
+    return first, second
 
 
 @dataclass
@@ -100,13 +116,13 @@ class History:
         self.values.append(values)
         del self.steps[:-WINDOW], self.values[:-WINDOW]
 
-    def rise(self) -> Floats:
-        """How much each value rose over the records kept, float64 [n]; NaN where unknown."""
-        last = self.values[-1]
-        first = np.full(len(last), np.nan)
-        for values in self.values:
-            first = np.where(np.isnan(first), grown(values, len(last)), first)
-        return np.asarray(last - first, np.float64)
+    def rises(self, slots: Slots, change: float) -> Mask:
+        """Bool [n]: which of ``slots``, int64 [n], have risen by ``change`` over the records kept, and mostly rose."""
+        values = np.array([grown(v, len(self.values[-1]))[slots] for v in self.values])
+        first = values[np.argmax(~np.isnan(values), axis=0), np.arange(len(slots))]
+        rose = values[-1] - first >= change
+        rose[rose] = _mostly_rising(np.asarray(self.steps, np.float64), values[:, rose])
+        return np.asarray(rose)
 
     def series(self, index: int) -> tuple[Floats, Floats]:
         """Steps and known values of one slot, float64 [m] each."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from tb_numstab.analysis.columns import Columns
 from tb_numstab.analysis.graph import Mask
-from tb_numstab.analysis.guards import DEPTH, Guards, Test
+from tb_numstab.analysis.guards import DEPTH, Guards
 from tb_numstab.analysis.ops import Ops
 from tb_numstab.analysis.patterns import computed
 
@@ -17,11 +17,6 @@ WIDE = 0.125
 
 EVERYDAY = 2.0**-7
 """Literals from here on are terms of a formula; smaller ones are epsilons."""
-
-
-def asked(test: Test) -> Callable[[Ops], Mask]:
-    """A precondition that the graph alone decides, asked about these very slots."""
-    return lambda o: np.array([test(o.graph.guards, int(s)) for s in o.slots], bool)
 
 
 def _exp_behind(g: Guards, slot: int, through: tuple[str, ...]) -> int:
@@ -142,13 +137,11 @@ def _wide_exponents(o: Ops) -> Mask:
     return o.graph.as_mask(exps.slots[exps.x.magnitude > WIDE * exps.exp_overflow])
 
 
-def unstable(test: Test, through: tuple[str, ...]) -> Callable[[Ops], Mask]:
-    """A hand-written formula, once the arguments of its Exp are large."""
+def wide_exp_behind(*through: str) -> Callable[[Ops], Mask]:
+    """Of hand-written formulas: the arguments of their Exp, behind ops of these families, are large."""
 
     def when(o: Ops) -> Mask:
-        found, wide = o.among(o.graph.guards.chosen(test, o.slots)), _wide_exponents(o)
-        for index in np.flatnonzero(found):
-            found[index] = wide[_exp_behind(o.graph.guards, int(o.x_slots[index]), through)]
-        return found
+        wide = _wide_exponents(o)
+        return np.array([wide[_exp_behind(o.graph.guards, int(x), through)] for x in o.x_slots], bool)
 
     return when

@@ -18,7 +18,7 @@ from tb_numstab.schema.columns import INDEX
 from tb_numstab.schema.ops import Role
 
 if TYPE_CHECKING:
-    from tb_numstab.analysis.graph import Mask, OpGraph, Slots
+    from tb_numstab.analysis.graph import Mask, OpGraph
 
 DEPTH = 12
 """Ops a value is followed back; what lies further is taken for a guard."""
@@ -41,7 +41,6 @@ class Guards:
 
     def __init__(self, graph: OpGraph) -> None:
         self.graph = graph
-        self._chosen: dict[Test, Mask] = {}
 
     def family(self, slot: int) -> str:
         """The family of a slot's op type; "" for none, and for slot -1."""
@@ -58,12 +57,6 @@ class Guards:
     def readers(self, slot: int, *families: str) -> list[int]:
         """Slots of these families that read a slot."""
         return [c for c in self.graph.consumers(slot).tolist() if self.graph.family(c) in families]
-
-    def chosen(self, test: Test, slots: Slots) -> Mask:
-        """Bool [N], true for those of ``slots`` that pass a test; each test is asked once per graph."""
-        if test not in self._chosen:
-            self._chosen[test] = self.graph.as_mask(np.array([s for s in slots if test(self, int(s))], np.int64))
-        return self._chosen[test]
 
     def is_number(self, slot: int) -> bool:
         """A literal, or a number given as argument: eager steps hand their literals over like that."""

@@ -55,6 +55,17 @@ class Ops:
         u = graph.updates
         return cls(graph, table, u.slots, u.old, u.change, u.total, memory)
 
+    def only(self, kept: Mask) -> Ops:
+        """Some of the slots, by a mask, bool [n]."""
+        slots, x_slots, y_slots, out_slots = (
+            some[kept] for some in (self.slots, self.x_slots, self.y_slots, self.out_slots)
+        )
+        return Ops(self.graph, self.table, slots, x_slots, y_slots, out_slots, self.memory)
+
+    def in_record(self, table: Row) -> Ops:
+        """The same slots in another record."""
+        return Ops(self.graph, table, self.slots, self.x_slots, self.y_slots, self.out_slots, self.memory)
+
     @cached_property
     def x(self) -> Columns:
         """Rows of the first operand."""

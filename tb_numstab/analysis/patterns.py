@@ -30,7 +30,12 @@ def never(o: Ops) -> Mask:
 
 def structural(test: Test) -> Callable[[Ops], Mask]:
     """A precondition that the graph alone decides."""
-    return lambda o: o.among(o.graph.guards.chosen(test, o.slots))
+    return lambda o: np.array([test(o.graph.guards, int(s)) for s in o.slots], bool)
+
+
+def always(o: Ops) -> Mask:
+    """Whatever was measured."""
+    return np.ones(len(o.slots), bool)
 
 
 def computed(g: Guards, slot: int) -> bool:
@@ -145,14 +150,14 @@ def _forward_readers(g: Guards, slot: int) -> list[int]:
     return [c for c in g.graph.consumers(slot).tolist() if g.graph.sites[c].role is Role.FORWARD]
 
 
-def bare_power(o: Ops) -> Mask:
-    """A power whose gradient is taken, of a base that may be 0, where an exponent below 1 makes it infinite."""
-    found = o.among(o.graph.guards.chosen(_unguarded_base, o.slots))
+def small_exponent(o: Ops) -> Mask:
+    """An exponent below 1, which makes the gradient of a power infinite at 0."""
     fractional = (o.y.min > 0) & (o.y.max < 1)
-    return np.asarray(found & (fractional | (o.y.max < 0)))
+    return np.asarray(fractional | (o.y.max < 0))
 
 
-def _unguarded_base(g: Guards, slot: int) -> bool:
+def bare_power(g: Guards, slot: int) -> bool:
+    """A power whose gradient is taken, of a base that may be 0."""
     forward = g.graph.sites[slot].role is Role.FORWARD and bool(g.differentiated[slot])
     return forward and not g.positive(g.x(slot))
 
@@ -163,7 +168,8 @@ def at_edge(g: Guards, slot: int) -> bool:
     return has_edges and bool(g.differentiated[slot]) and not g.below(g.x(slot), 1.0)
 
 
-def _may_vanish(g: Guards, slot: int) -> bool:
+def bare_denominator(g: Guards, slot: int) -> bool:
+    """A denominator (or argument of Log, Rsqrt) of the user's own that is 0 when everything behind it is."""
     own = computed(g, slot) and not _of_library_layer(g, slot) and not _clipped_after(g, slot)
     return own and g.vanishing(pole_operand(g, slot)) is not None
 
@@ -183,18 +189,15 @@ def _clipped_after(g: Guards, slot: int) -> bool:
     )
 
 
-def vanishing_denominator(o: Ops) -> Mask:
-    """A denominator (or argument of Log, Rsqrt) that is 0 as soon as everything it sums is.
+def addends_vanish(o: Ops) -> Mask:
+    """All that such a denominator sums up can be 0 at once.
 
     Addends other than squares must be seen to be non-negative and to hold zeros; of one total over a
     tensor, additionally that it once was no larger than a single addend.
     """
     guards = o.graph.guards
-    found = o.among(guards.chosen(_may_vanish, o.slots))
-    for index in np.flatnonzero(found):
-        sums = guards.vanishing(pole_operand(guards, int(o.slots[index]))) or ()
-        found[index] = all(_addends_vanish(o, guards, s) for s in sums)
-    return found
+    sums = (guards.vanishing(pole_operand(guards, int(slot))) or () for slot in o.slots)
+    return np.array([all(_addends_vanish(o, guards, s) for s in some) for some in sums], bool)
 
 
 def _addends_vanish(o: Ops, guards: Guards, slot: int) -> bool:
@@ -204,12 +207,15 @@ def _addends_vanish(o: Ops, guards: Guards, slot: int) -> bool:
     return bool(zeros and (not guards.total(slot) or rows.min[total] <= rows.max[addends]))
 
 
-def small_product(o: Ops) -> Mask:
-    """The result of a product or a determinant that has used up a quarter of the format's exponents."""
+def of_product(o: Ops) -> Mask:
+    """Of the result of a product or a determinant."""
     graph = o.graph
-    products = graph.carrying(graph.mask("prod", "determinant"), graph.mask("move", "cast"))
-    far = (o.x.min_exp <= 0.25 * o.min_exp) | (o.x.max_exp >= 0.25 * o.max_exp)
-    return np.asarray(o.x_among(products) & far)
+    return o.x_among(graph.carrying(graph.mask("prod", "determinant"), graph.mask("move", "cast")))
+
+
+def far_from_one(o: Ops) -> Mask:
+    """The operand has used up a quarter of the format's exponents."""
+    return np.asarray((o.x.min_exp <= 0.25 * o.min_exp) | (o.x.max_exp >= 0.25 * o.max_exp))
 
 
 def mask_changes(o: Ops) -> Mask:

@@ -15,7 +15,7 @@ from tb_numstab.analysis.memory import Memory
 from tb_numstab.analysis.ops import Ops
 from tb_numstab.analysis.rules import STANDING
 from tb_numstab.analysis.rules.rule import Rule, Trend
-from tb_numstab.schema.columns import Row
+from tb_numstab.schema.columns import WIDTH, Row
 
 LONG = 10
 """Steps after which a second record in a row is patience enough: sparse surveys see few records."""
@@ -36,10 +36,22 @@ class _Sighting:
 
 @dataclass(frozen=True)
 class _Streaks:
-    """For each op of a rule: in how many records on end it has held, and since which step; int64 [n] each."""
+    """Where a rule held in the last record, in how many on end, and since which step; int64 [n] each."""
 
+    slots: Slots
     count: Slots
     since: Slots
+
+    def grown(self, held: Slots, step: int) -> _Streaks:
+        """After another record, in which the rule held for these slots."""
+        count, since = np.ones(len(held), np.int64), np.full(len(held), step)
+        _, now, before = np.intersect1d(held, self.slots, assume_unique=True, return_indices=True)
+        count[now] += self.count[before]
+        since[now] = self.since[before]
+        return _Streaks(held, count, since)
+
+
+_NO_STREAKS = _Streaks(*np.empty((3, 0), np.int64))
 
 
 @dataclass
@@ -50,17 +62,19 @@ class Standing:
     _streaks: dict[str, _Streaks] = field(default_factory=dict)
     _histories: dict[str, History] = field(default_factory=dict)
     _seen: dict[tuple[str, int], _Sighting] = field(default_factory=dict)
+    _graph: OpGraph | None = None
+    _scopes: dict[object, Ops] = field(default_factory=dict)
 
     def feed(self, graph: OpGraph, table: Row, step: int) -> None:
         """Takes in one record."""
         self._memory.reserve(graph.size)
         self._memory.course.feed(graph, table, step)
-        views: dict[tuple[str, ...], Ops] = {}
+        if graph is not self._graph:
+            self._graph, self._scopes = graph, self._scopes_of(graph)
+        views = {scope: ops.in_record(table) for scope, ops in self._scopes.items()}
         for rule in STANDING:
-            if rule.families not in views:
-                views[rule.families] = self._view(graph, table, rule.families)
-            ops = views[rule.families]
-            if not len(ops.slots):
+            ops = views.get(rule.scope)
+            if ops is None:
                 continue
             if rule.trend is not None:
                 for index, ahead in self._rising(rule, rule.trend, ops, step):
@@ -70,37 +84,45 @@ class Standing:
                     self._note(rule, ops, index, step, "")
         self._memory.remember(graph, table)
 
-    def _view(self, graph: OpGraph, table: Row, families: tuple[str, ...]) -> Ops:
-        if families == ("update",):
-            return Ops.updates(graph, table, self._memory)
-        return Ops.of(graph, table, graph.members(*families), self._memory)
+    def _scopes_of(self, graph: OpGraph) -> dict[object, Ops]:
+        """What the rules look at, by Rule.scope; most rules apply to no op of a training at all."""
+        scopes = {rule.scope: self._scope(graph, rule) for rule in STANDING}
+        return {scope: ops for scope, ops in scopes.items() if len(ops.slots)}
+
+    def _scope(self, graph: OpGraph, rule: Rule) -> Ops:
+        """The slots of a rule, in no record yet."""
+        table = np.empty((0, WIDTH))
+        if rule.families == ("update",):
+            ops = Ops.updates(graph, table, self._memory)
+        else:
+            ops = Ops.of(graph, table, graph.members(*rule.families), self._memory)
+        return ops if rule.where is None else ops.only(rule.where(ops))
 
     def _persisting(self, rule: Rule, ops: Ops, step: int) -> Iterator[int]:
         """Where a rule has held for as many records on end as it asks, or for long enough in two."""
-        held = np.asarray(rule.when(ops), bool)
-        if not held.any():  # so it is for most rules in most records
+        held = np.flatnonzero(rule.when(ops))
+        if not len(held):  # so it is for most rules in most records
             self._streaks.pop(rule.id, None)
             return
-        count, since = np.zeros(len(held), np.int64), np.full(len(held), step)
-        if rule.id in self._streaks:
-            before = self._streaks[rule.id]
-            count[: len(before.count)], since[: len(before.count)] = before.count, before.since
-        count, since = np.where(held, count + 1, 0), np.where(held & (count > 0), since, step)
-        self._streaks[rule.id] = _Streaks(count, since)
-        patient = (count >= rule.patience) | ((count >= 2) & (step - since >= LONG))
-        yield from (int(i) for i in np.flatnonzero(patient))
+        streaks = self._streaks.get(rule.id, _NO_STREAKS).grown(ops.slots[held], step)
+        self._streaks[rule.id] = streaks
+        patient = (streaks.count >= rule.patience) | ((streaks.count >= 2) & (step - streaks.since >= LONG))
+        yield from held[patient].tolist()
 
     def _rising(self, rule: Rule, trend: Trend, ops: Ops, step: int) -> Iterator[tuple[int, Forecast]]:
         """Where a quantity is on its way to its limit."""
         history = self._histories.setdefault(rule.id, History())
-        history.push(step, trend.value(ops))
-        candidates = np.asarray(rule.when(ops), bool) & (history.rise() >= trend.change)
-        if candidates.any():
+        values = np.full(ops.graph.size, np.nan)  # by slot: a grown op table may add slots between those looked at
+        values[ops.slots] = trend.value(ops)
+        history.push(step, values)
+        held = np.flatnonzero(rule.when(ops))
+        held = held[history.rises(ops.slots[held], trend.change)]
+        if len(held):
             limit = trend.limit(ops)
-            for index in np.flatnonzero(candidates):
-                ahead = forecast(*history.series(int(index)), float(limit[index]), trend.horizon)
+            for index in held.tolist():
+                ahead = forecast(*history.series(int(ops.slots[index])), float(limit[index]), trend.horizon)
                 if ahead is not None:
-                    yield int(index), ahead
+                    yield index, ahead
 
     def _note(self, rule: Rule, ops: Ops, index: int, step: int, ahead: str) -> None:
         figures = None if rule.figures is None else rule.figures(ops, index)

@@ -15,8 +15,8 @@ from tb_numstab.analysis.engine import Engine, analyse
 from tb_numstab.analysis.finding import Severity, Status
 from tb_numstab.schema.names import NOT_REPRODUCED
 from tb_numstab.store.event_files import read_runs
-from tests.analysis.programs import data, judge, op, returned_mean, unary, variable
-from tests.support.numpy_trace import Trace
+from tests.analysis.programs import data, judge, literal, op, returned_mean, unary, variable
+from tests.support.numpy_trace import Node, Trace
 from tests.support.runs import SCENARIOS, SyntheticRun, make_run
 from tests.support.synthetic import scaled_run
 
@@ -98,6 +98,29 @@ def test_a_table_that_grows_keeps_what_was_found() -> None:
     assert finding.rule == "exp-overflow"
     assert finding.why[-1].text == "warned of since step 0: Exponential close to overflow"
     assert engine.graph.size == 5
+
+
+def test_each_op_keeps_its_own_count_where_a_grown_table_lets_a_rule_look_at_more_of_them() -> None:
+    def divided_by(trace: Trace, difference: Node) -> None:
+        divisor = op(trace, "AddV2", difference.array + 1, difference, literal(trace, 1.0))
+        returned_mean(trace, op(trace, "RealDiv", 1 / divisor.array, literal(trace, 1.0), divisor))
+
+    def step(trace: Trace, i: int) -> None:
+        """Two differences that are nothing but rounding; the first is divided by from step 2 on."""
+        x = data(trace, [1.0, 2.0])
+        square = op(trace, "Mul", x.array**2, x, x)
+        first, second = (op(trace, "Sub", 0 * x.array, square, square, line=line) for line in (6, 7))
+        divided_by(trace, second)
+        if i >= 2:
+            divided_by(trace, first)
+
+    def told(steps: int) -> list[tuple[int, int, int]]:
+        found = [f for f in judge(step, steps).findings() if f.rule == "cancelled-before-pole"]
+        return [(f.site.source.line, f.first_step, f.count) for f in found if f.site.source]
+
+    assert told(3) == [(7, 2, 1)]
+    assert told(4) == [(7, 2, 2)]
+    assert told(5) == [(7, 2, 3), (6, 4, 1)]
 
 
 def test_a_record_of_slots_the_table_does_not_hold_yet_is_judged_as_far_as_it_goes() -> None:

@@ -64,4 +64,6 @@ def test_history_keeps_a_window_and_lets_new_slots_in() -> None:
     assert values.tolist() == steps.tolist()
     late_steps, _ = history.series(2)
     assert late_steps[0] == 10
-    assert history.rise().tolist() == [15.0, 15.0, 9.0]
+    slots = np.arange(3)
+    assert history.rises(slots, change=9.0).tolist() == [True, True, True]
+    assert history.rises(slots[1:], change=10.0).tolist() == [True, False]

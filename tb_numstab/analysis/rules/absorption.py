@@ -18,41 +18,51 @@ def _literals(graph: OpGraph) -> Mask:
     return graph.carrying(graph.role(Role.CONSTANT), graph.mask("move", "cast", "neg"))
 
 
+def _meant_to_count(o: Ops) -> Mask:
+    """Forward ops but for sums with a literal, an epsilon that is meant to be lost, and masks before Softmax."""
+    graph, literal = o.graph, _literals(o.graph)
+    masks = graph.feeding(graph.as_mask(graph.x[graph.members("softmax", "log-softmax")]), graph.mask("add", "move"))
+    return o.among(graph.role(Role.FORWARD) & ~masks) & ~o.x_among(literal) & ~o.y_among(literal)
+
+
 def _whole_operand_lost(o: Ops) -> Mask:
     """The exponents prove that one operand changes no element of a sum.
 
-    Left out: literals (an epsilon is meant to be lost beside a large value), masks of large negative
-    numbers in front of Softmax, scalars (a weighted loss term still has its gradient), the optimizer; as the
-    smaller operand a trained variable, since a bias starts at 0 and passes through every size, and a
-    correction that vanishes where it is not needed, as in max(x, 0) + log1p(exp(-|x|)).
+    Left out: scalars (a weighted loss term still has its gradient); as the smaller operand a trained variable,
+    since a bias starts at 0 and passes through every size, and a correction that vanishes where it is not
+    needed, as in max(x, 0) + log1p(exp(-|x|)).
     """
     graph = o.graph
     proven = bounds.absorbs(o.x.lower_exp, o.y.upper_exp, o.precision)
     proven |= bounds.absorbs(o.y.lower_exp, o.x.upper_exp, o.precision)
-    literal = _literals(graph)
     trained = graph.carrying(graph.role(Role.VARIABLE) & graph.trainable, graph.mask("move", "cast"))
-    x_is_smaller = o.x.max_exp < o.y.max_exp
-    masks = graph.feeding(graph.as_mask(graph.x[graph.members("softmax", "log-softmax")]), graph.mask("add", "move"))
-    benign = o.x_among(literal) | o.y_among(literal) | o.among(masks)
     correction = graph.carrying(graph.mask("log1p", "exp", "softplus", "sigmoid"), graph.mask("move", "mul", "neg"))
     meant = trained | correction
-    benign |= np.where(x_is_smaller, o.x_among(meant), o.y_among(meant))
-    lost = (o.out.absorbed == o.out.operands) & (o.out.operands > 1)
-    return np.asarray(proven & lost & o.among(graph.role(Role.FORWARD)) & ~benign)
+    benign = np.where(o.x.max_exp < o.y.max_exp, o.x_among(meant), o.y_among(meant))
+    return np.asarray(proven & _one_is_lost(o) & (o.out.operands > 1) & ~benign)
+
+
+def _one_is_lost(o: Ops) -> Mask:
+    """The result is one of the operands in every element, as 1 - 0.001 is in bfloat16."""
+    return np.asarray((o.out.absorbed == o.out.operands) & (o.out.operands > 0))
 
 
 def _literals_meet(o: Ops) -> Mask:
-    """A sum of two literals that is one of them, as 1 - 0.001 is in bfloat16."""
+    """A sum of two literals."""
     literal = _literals(o.graph)
-    lost = (o.out.absorbed == o.out.operands) & (o.out.operands > 0)
-    return np.asarray(lost & o.x_among(literal) & o.y_among(literal) & o.among(o.graph.role(Role.FORWARD)))
+    return o.x_among(literal) & o.y_among(literal) & o.among(o.graph.role(Role.FORWARD))
 
 
-def _narrow_factor_is_one(o: Ops) -> Mask:
-    """A scalar such as 1 - rate * decay that keeps nothing of the small term, in a narrow format."""
+def _narrow_with_literal(o: Ops) -> Mask:
+    """A sum with a literal in a narrow format, such as 1 - rate * decay."""
     literal, forward = o.graph.role(Role.CONSTANT), o.among(o.graph.role(Role.FORWARD))
-    lost = (o.out.absorbed == o.out.operands) & (o.out.operands == 1) & (o.out.size == 1)
-    return np.asarray(lost & forward & o.low_precision & (o.x_among(literal) | o.y_among(literal)))
+    return np.asarray(forward & o.low_precision & (o.x_among(literal) | o.y_among(literal)))
+
+
+def _factor_is_one(o: Ops) -> Mask:
+    """The small term of a scalar, or of a sum of literals, is lost beside 1."""
+    scalar = (o.out.operands == 1) & (o.out.size == 1)
+    return np.asarray(_is_one(o) & _one_is_lost(o) & (scalar | _literals_meet(o)))
 
 
 def _is_one(o: Ops) -> Mask:
@@ -70,14 +80,18 @@ def _weighs_a_variable(o: Ops) -> Mask:
     return o.among(weights & ~graph.feeding(assigned, graph.mask("cast", "move")))
 
 
-def _loop_stagnates(o: Ops) -> Mask:
-    """Half of the additions of like-signed numbers to a running total of a loop change nothing."""
+def _totals_of_loops(o: Ops) -> Mask:
+    """Additions to a running total that a loop carries round, in a narrow format."""
     carried = (o.x_slots < 0) | o.x_among(o.graph.role(Role.CONSTANT))
     carried |= (o.y_slots < 0) | o.y_among(o.graph.role(Role.CONSTANT))
+    return np.asarray(o.among(o.graph.looped) & carried & o.low_precision)
+
+
+def _stagnates(o: Ops) -> Mask:
+    """Half of the additions of like-signed numbers change nothing."""
     like_signed = (o.out.min >= 0) | (o.out.max <= 0)
     often = (o.out.calls > 1) & (o.out.absorbed >= 0.5 * o.out.operands)
-    grows = o.among(o.graph.looped) & carried & like_signed
-    return np.asarray(grows & often & o.low_precision & (o.out.operands > 0))
+    return np.asarray(like_signed & often & (o.out.operands > 0))
 
 
 def _cumsum_stagnates(o: Ops) -> Mask:
@@ -90,6 +104,7 @@ RULES = (
         id="disparate-scale-sum",
         title="One operand of a sum is lost entirely",
         families=("add", "sub"),
+        where=_meant_to_count,
         when=_whole_operand_lost,
         precondition="the smallest magnitude of one operand is at least 2^(p+2) times the largest of the other (p "
         "significant bits), so that no element changes; neither is a literal or a mask before Softmax",
@@ -107,7 +122,8 @@ RULES = (
         id="factor-is-one",
         title="A factor that keeps nothing of its small term",
         families=("add", "sub"),
-        when=lambda o: (_literals_meet(o) | _narrow_factor_is_one(o)) & _is_one(o) & _weighs_a_variable(o),
+        where=lambda o: (_literals_meet(o) | _narrow_with_literal(o)) & _weighs_a_variable(o),
+        when=_factor_is_one,
         precondition="a sum or difference of two literals, or in at most 11 significant bits of a literal and another "
         "number, is exactly 1, and is a factor of what a variable is set to: an average that does not follow, a decay "
         "that does nothing",
@@ -127,7 +143,8 @@ RULES = (
         id="literal-is-lost",
         title="A literal is lost in a sum with another one",
         families=("add", "sub"),
-        when=lambda o: _literals_meet(o) & ~(_is_one(o) & _weighs_a_variable(o)),
+        where=_literals_meet,
+        when=lambda o: _one_is_lost(o) & ~(_is_one(o) & _weighs_a_variable(o)),
         precondition="a sum or difference of two literals equals one of them",
         explain="{op} of {x.max:.6g} and {y.max:.6g} is {out.max:.6g} in {f.name} ({f.precision} significant bits).",
         fix=Fix("Compute the constant in Python, or in a wider format.", "one - tau", "tf.constant(1.0 - 0.001)"),
@@ -140,7 +157,8 @@ RULES = (
         id="accumulation-stagnates",
         title="A running total in a loop has stopped growing",
         families=("add",),
-        when=_loop_stagnates,
+        where=_totals_of_loops,
+        when=_stagnates,
         precondition="inside a loop body, in at most 11 significant bits, at least half of the like-signed additions "
         "change nothing",
         explain="{op} in a loop: {out.absorbed:,.0f} of {out.operands:,.0f} additions changed nothing; the total "

@@ -9,7 +9,6 @@ from tb_numstab.analysis.columns import Columns, Floats
 from tb_numstab.analysis.finding import Certainty, Fix, Severity
 from tb_numstab.analysis.graph import Mask, OpGraph
 from tb_numstab.analysis.ops import Ops
-from tb_numstab.analysis.patterns import never
 from tb_numstab.analysis.rules.rule import Rule, Stage
 from tb_numstab.schema.ops import Role
 
@@ -35,32 +34,37 @@ def _rounded(graph: OpGraph) -> Mask:
     return graph.role(Role.FORWARD, Role.GRADIENT, Role.OPTIMIZER) & ~exact
 
 
-def _meaningless(o: Ops) -> Mask:
-    """Every element of a difference of two rounded numbers has lost its whole significand."""
+def _of_rounded(o: Ops) -> Mask:
+    """Both operands carry a rounding error."""
     rounded = _rounded(o.graph)
-    both = o.x_among(rounded) & o.y_among(rounded)
-    return np.asarray(both & (o.out.size > 0) & (lost_bits(o) >= o.precision - SLACK))
+    return o.x_among(rounded) & o.y_among(rounded)
 
 
-def _rounded_by_cast(o: Ops) -> Mask:
-    """Bool [N]: casts to a narrower format of numbers so large that its neighbours lie 2 or more apart.
+def _meaningless(o: Ops) -> Mask:
+    """Every element of a difference has lost its whole significand."""
+    return np.asarray((o.out.size > 0) & (lost_bits(o) >= o.precision - SLACK))
 
-    Integers are not measured: such a Cast has no operand.
-    """
-    graph, out = o.graph, Columns(o.table)
-    precision = graph.precision
-    narrows = (graph.x < 0) | (precision[graph.x] > precision)
-    forward = graph.role(Role.FORWARD)
-    return np.asarray(graph.mask("cast") & forward & narrows & (out.max_exp >= precision))
+
+def _narrowing(graph: OpGraph) -> Mask:
+    """Bool [N]: casts to a narrower format. Integers are not measured: such a Cast has no operand."""
+    narrows = (graph.x < 0) | (graph.precision[graph.x] > graph.precision)
+    return np.asarray(graph.mask("cast") & graph.role(Role.FORWARD) & narrows)
+
+
+def _of_casts(o: Ops, casts: Mask) -> Mask:
+    """Both operands are what ``casts``, bool [N], gave, or parts, averages and extremes of it."""
+    handed_on = o.graph.carrying(casts, o.graph.mask("move", "neg", "clip", "extremum", "mean"))
+    return o.x_among(handed_on) & o.y_among(handed_on)
 
 
 def _of_rounded_numbers(o: Ops) -> Mask:
-    """Both operands are numbers that a Cast has rounded, or parts, averages and extremes of them."""
-    rounded = _rounded_by_cast(o)
-    if not rounded.any():
-        return never(o)
-    handed_on = o.graph.carrying(rounded, o.graph.mask("move", "neg", "clip", "extremum", "mean"))
-    return np.asarray(o.x_among(handed_on) & o.y_among(handed_on))
+    """Both operands are numbers so large that a Cast has rounded them to neighbours 2 or more apart."""
+    large = Columns(o.table).max_exp >= o.graph.precision
+    return _of_casts(o, _narrowing(o.graph) & large)
+
+
+def _between_casts(o: Ops) -> Mask:
+    return _of_casts(o, _narrowing(o.graph)) & o.among(o.graph.reaches_result)
 
 
 def _denominator_like(graph: OpGraph) -> Mask:
@@ -100,6 +104,13 @@ def _step_is_lost(o: Ops) -> Mask:
     return o.among(g.as_mask([s for slot in np.flatnonzero(zero) for s in lost_steps(o, int(slot))]))
 
 
+def _formula_minus_literal(o: Ops) -> Mask:
+    g = o.graph
+    of_arithmetic = o.x_among(g.mask("add", "sub", "exp", "hyperbolic", "sqrt", "mul", "div"))
+    literal = o.y_among(g.role(Role.CONSTANT))
+    return of_arithmetic & literal & o.among(g.role(Role.FORWARD) & g.reaches_result)
+
+
 def _small_terms_lost(o: Ops) -> Mask:
     """All that is left of a formula minus a literal is 0, in every element, though what goes into it varies.
 
@@ -107,15 +118,12 @@ def _small_terms_lost(o: Ops) -> Mask:
     the square root of the last place, so that noise around 0 is not meant.
     """
     g = o.graph
-    literal = o.y_among(g.role(Role.CONSTANT)) & (o.y.nonzero > 0)
-    of_arithmetic = o.x_among(g.mask("add", "sub", "exp", "hyperbolic", "sqrt", "mul", "div"))
     zero = (o.out.size > 1) & (o.out.zero == o.out.size)
     left = Columns.of(o.table, np.where(o.x_slots >= 0, g.x[o.x_slots], -1))
     right = Columns.of(o.table, np.where(o.x_slots >= 0, g.y[o.x_slots], -1))
     varies = (left.min < left.max) & ~(right.min == right.max)
     meant = np.fmin(left.max_exp, right.max_exp) >= -o.precision / 2 - 2
-    counts = o.among(g.role(Role.FORWARD) & g.reaches_result)
-    return np.asarray(literal & of_arithmetic & zero & varies & meant & counts)
+    return np.asarray((o.y.nonzero > 0) & zero & varies & meant)
 
 
 def _is_variance(o: Ops) -> Mask:
@@ -144,7 +152,8 @@ RULES = (
         id="one-pass-variance",
         title="Variance as E[x^2] - E[x]^2 has cancelled",
         families=("sub",),
-        when=lambda o: _is_variance(o) & _meaningless(o),
+        where=lambda o: _is_variance(o) & _of_rounded(o),
+        when=_meaningless,
         precondition="the difference of a mean of squares and a squared mean has lost its whole significand, in every "
         "element",
         explain="{op} subtracted values up to {y.top} from values up to {x.top} and kept at most "
@@ -159,7 +168,8 @@ RULES = (
         id="one-pass-variance-possible",
         title="Variance as E[x^2] - E[x]^2 loses half its digits",
         families=("sub",),
-        when=lambda o: _is_variance(o) & (lost_bits(o) >= o.precision / 2),
+        where=_is_variance,
+        when=lambda o: lost_bits(o) >= o.precision / 2,
         precondition="the difference of a mean of squares and a squared mean has lost half its significand or more, in "
         "every element",
         explain="{op} subtracted values up to {y.top} from values up to {x.top} and kept at most {out.top} of "
@@ -174,7 +184,8 @@ RULES = (
         id="difference-of-rounded-numbers",
         title="A difference of numbers too large for the format",
         families=("sub",),
-        when=lambda o: _of_rounded_numbers(o) & (lost_bits(o) >= o.precision - SLACK) & o.among(o.graph.reaches_result),
+        where=_between_casts,
+        when=lambda o: _of_rounded_numbers(o) & (lost_bits(o) >= o.precision - SLACK),
         precondition="both operands come from a Cast of integers (or of a wider format) beyond 2^p (p significant "
         "bits), and in every element all but 3 bits cancel: what is left is the rounding of the Cast",
         explain="{op} subtracted numbers up to {x.top} and kept at most {out.top}: a Cast to {f.name} had "
@@ -188,7 +199,8 @@ RULES = (
         id="difference-of-rounded-numbers-possible",
         title="A difference of numbers too large for the format loses half its digits",
         families=("sub",),
-        when=lambda o: _of_rounded_numbers(o) & (lost_bits(o) >= o.precision / 2) & o.among(o.graph.reaches_result),
+        where=_between_casts,
+        when=lambda o: _of_rounded_numbers(o) & (lost_bits(o) >= o.precision / 2),
         precondition="both operands come from a Cast of integers (or of a wider format) beyond 2^p, and in every "
         "element half the significand or more cancels",
         explain="{op} subtracted numbers up to {x.top} and kept at most {out.top}: a Cast to {f.name} had "
@@ -221,6 +233,7 @@ RULES = (
         id="small-terms-lost",
         title="A formula for something small gives 0",
         families=("sub",),
+        where=_formula_minus_literal,
         when=_small_terms_lost,
         precondition="a computed value minus a literal is 0 in every element, although the operands of that value vary "
         "and are not small against the square root of the last place",
@@ -239,7 +252,8 @@ RULES = (
         id="cancelled-before-pole",
         title="A cancelled difference is divided by",
         families=("sub", "add"),
-        when=lambda o: ~_is_variance(o) & _meaningless(o) & _feeds_pole(o),
+        where=lambda o: ~_is_variance(o) & _of_rounded(o) & _feeds_pole(o),
+        when=_meaningless,
         precondition="a sum or difference of two rounded numbers has lost its whole significand, in every element, "
         "and is a denominator or the argument of Sqrt, Rsqrt or Log",
         explain="{op} of values up to {x.top} and {y.top} kept at most {out.top}: with "

@@ -21,9 +21,8 @@ def _gradients_underflow(o: Ops) -> Mask:
     This exceeds 2^-p of the gradient's norm once that is below sqrt(u) times the smallest normal number.
     The tail of a larger gradient underflows too, and nothing is lost with it.
     """
-    gradients = o.among(o.graph.role(Role.GRADIENT))
     share = o.out.underflow / o.x.nonzero
-    return np.asarray(gradients & (share >= LOST) & (o.x.sum_sq <= o.out.underflow * 4.0**o.min_exp))
+    return np.asarray((share >= LOST) & (o.x.sum_sq <= o.out.underflow * 4.0**o.min_exp))
 
 
 RULES = (
@@ -31,6 +30,7 @@ RULES = (
         id="gradient-underflow",
         title="Gradients underflow in a narrow format",
         families=("cast",),
+        where=lambda o: o.among(o.graph.role(Role.GRADIENT)),
         when=_gradients_underflow,
         precondition="a Cast of a gradient turns at least 10 % of its non-zero elements into 0 or subnormal numbers, "
         "and its norm is below that of as many smallest normal numbers: more is lost than by rounding",

@@ -17,14 +17,19 @@ _FIX = Fix(
 )
 
 
-def _inert_epsilon(o: Ops) -> Mask:
-    """A literal zero is added to a value that is then divided by, in a format too narrow for usual epsilons."""
+def _narrow_divider(o: Ops) -> Mask:
+    """What is then divided by, in a format too narrow for usual epsilons."""
     g = o.graph
     dividers = g.as_mask(g.y[g.members("div")]) | g.as_mask(g.x[g.members("reciprocal", "rsqrt", "log")])
-    literal = g.role(Role.CONSTANT)
-    x_is_zero = literal[g.x[o.slots]] & (g.x[o.slots] >= 0) & (o.x.zero == o.x.size)
-    y_is_zero = literal[g.y[o.slots]] & (g.y[o.slots] >= 0) & (o.y.zero == o.y.size)
-    return np.asarray(o.narrow_range & o.among(dividers) & (x_is_zero | y_is_zero))
+    return np.asarray(o.narrow_range & o.among(dividers))
+
+
+def _zero_added(o: Ops) -> Mask:
+    """A literal zero is added."""
+    literal = o.graph.role(Role.CONSTANT)
+    x_is_zero = o.x_among(literal) & (o.x.zero == o.x.size)
+    y_is_zero = o.y_among(literal) & (o.y.zero == o.y.size)
+    return np.asarray(x_is_zero | y_is_zero)
 
 
 RULES = (
@@ -66,7 +71,8 @@ RULES = (
         id="epsilon-is-zero",
         title="Epsilon is zero in this format",
         families=("add",),
-        when=_inert_epsilon,
+        where=_narrow_divider,
+        when=_zero_added,
         precondition="in float16 or narrower a literal that is exactly 0 is added to a value that is then a "
         "denominator, or the argument of Rsqrt or Log",
         explain="{op} guards a denominator with a constant that is 0 in {f.name}: the smallest {f.name} is "

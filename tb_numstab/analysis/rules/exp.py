@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from tb_numstab.analysis.finding import Certainty, Fix, Severity
-from tb_numstab.analysis.formulas import asked, sigmoid_by_hand, softplus_by_hand
+from tb_numstab.analysis.formulas import sigmoid_by_hand, softplus_by_hand
 from tb_numstab.analysis.graph import Mask
 from tb_numstab.analysis.ops import Ops
+from tb_numstab.analysis.patterns import structural
 from tb_numstab.analysis.rules.rule import Rule, Stage
 
 
@@ -31,11 +32,11 @@ _FIX = Fix(
 
 BY_HAND = (
     (
-        asked(sigmoid_by_hand),
+        structural(sigmoid_by_hand),
         Fix("Use the op that does not overflow.", "tf.exp(x) / (1.0 + tf.exp(x))", "tf.sigmoid(x)"),
     ),
     (
-        asked(softplus_by_hand),
+        structural(softplus_by_hand),
         Fix("Use the op that does not overflow.", "tf.math.log(1.0 + tf.exp(x))", "tf.nn.softplus(x)"),
     ),
 )

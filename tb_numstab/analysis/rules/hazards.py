@@ -12,22 +12,26 @@ from collections.abc import Callable
 import numpy as np
 
 from tb_numstab.analysis.finding import Certainty, Fix, Severity
-from tb_numstab.analysis.formulas import logsumexp_by_hand, softmax_by_hand, unstable
+from tb_numstab.analysis.formulas import logsumexp_by_hand, softmax_by_hand, wide_exp_behind
 from tb_numstab.analysis.graph import Mask
 from tb_numstab.analysis.ops import Ops
 from tb_numstab.analysis.patterns import (
     BESIDE_POLE,
     TRAPS,
+    addends_vanish,
+    always,
     at_edge,
+    bare_denominator,
     bare_power,
+    far_from_one,
     log_of_1_minus_exp_possible,
     log_of_probability,
     mask_changes,
+    of_product,
     root_of_anything,
     root_of_squares,
-    small_product,
+    small_exponent,
     structural,
-    vanishing_denominator,
     where_trap,
 )
 from tb_numstab.analysis.rules.log import ABOVE_ZERO, EXPM1, FROM_LOGITS
@@ -37,13 +41,15 @@ from tb_numstab.analysis.rules.where_trap import WHERE_TRAP
 
 
 def _hazard(
-    id: str, title: str, families: tuple[str, ...], when: Callable[[Ops], Mask], precondition: str, explain: str,
-    fix: Fix, source: str, fixes: tuple[tuple[Callable[[Ops], Mask], Fix], ...] = (),
+    id: str, title: str, families: tuple[str, ...], where: Callable[[Ops], Mask] | None,
+    when: Callable[[Ops], Mask], precondition: str, explain: str, fix: Fix, source: str,
+    fixes: tuple[tuple[Callable[[Ops], Mask], Fix], ...] = (),
 ) -> Rule:  # fmt: skip
     return Rule(
         id=id,
         title=title,
         families=families,
+        where=where,
         when=when,
         precondition=precondition,
         explain=explain,
@@ -56,9 +62,9 @@ def _hazard(
     )
 
 
-def _seen(when: Callable[[Ops], Mask]) -> Callable[[Ops], Mask]:
-    """Once the operand has been measured: what is said about it are its numbers."""
-    return lambda o: when(o) & ~np.isnan(o.x.min)
+def _seen(o: Ops) -> Mask:
+    """The operand has been measured: what is said about it are its numbers."""
+    return ~np.isnan(o.x.min)
 
 
 RULES = (
@@ -66,7 +72,8 @@ RULES = (
         "log-of-probability",
         "Logarithm of a probability without a guard",
         ("log",),
-        _seen(structural(log_of_probability)),
+        structural(log_of_probability),
+        _seen,
         "the argument of Log is the result of Softmax or Sigmoid, or 1 minus it, no positive constant is added and no "
         "clip keeps it from 0, and a gradient is taken",
         "{op} gets probabilities down to {x.min:.3g}, with nothing to keep them from 0: one that underflows "
@@ -78,7 +85,8 @@ RULES = (
         "log-of-1-minus-exp",
         "Logarithm of 1 - exp(x) without a guard",
         ("log",),
-        _seen(structural(log_of_1_minus_exp_possible)),
+        structural(log_of_1_minus_exp_possible),
+        _seen,
         "the argument of Log is 1 - exp(x), no clip keeps exp(x) below 1, and a gradient is taken",
         "{op} gets 1 - exp(x), down to {x.min:.3g}: where x is close to 0, exp(x) rounds to 1, and this is log(0).",
         EXPM1,
@@ -88,7 +96,8 @@ RULES = (
         "softmax-by-hand",
         "Softmax without its maximum subtracted",
         ("div",),
-        unstable(softmax_by_hand, ("move", "cast", "mul")),
+        structural(softmax_by_hand),
+        wide_exp_behind("move", "cast", "mul"),
         "exp(z) is divided by a sum of the same exp(z), the maximum is not subtracted, z is not clipped, and |z| has "
         "passed an eighth of ln(max)",
         "{op} normalises exponentials of {x.extent}: exp overflows {f.name} above "
@@ -104,7 +113,8 @@ RULES = (
         "logsumexp-by-hand",
         "Logarithm of a sum of exponentials",
         ("log",),
-        unstable(logsumexp_by_hand, ("sum", "mean", "move", "cast", "add", "mul", "div")),
+        structural(logsumexp_by_hand),
+        wide_exp_behind("sum", "mean", "move", "cast", "add", "mul", "div"),
         "the argument of Log is a sum with exp(z) in it, the maximum is not subtracted, z is not clipped, and |z| has "
         "passed an eighth of ln(max)",
         "{op} gets sums of exponentials of {x.extent}: they overflow above "
@@ -120,7 +130,8 @@ RULES = (
         "log-of-product",
         "Logarithm of a product or determinant",
         ("log",),
-        small_product,
+        of_product,
+        far_from_one,
         "the argument of Log is the result of Prod, Cumprod or MatrixDeterminant, and has shrunk below 2^-31 (2^-3 in "
         "float16) or grown beyond 2^31 (2^3)",
         "{op} gets products of {x.extent}: below {f.min_normal:.3g} they are 0, and the "
@@ -137,6 +148,7 @@ RULES = (
         "tf.where over a branch with an unguarded pole",
         TRAPS,
         structural(where_trap),
+        always,
         "a branch of tf.where comes from Log, Log1p, RealDiv, Reciprocal, Rsqrt, Pow, Acos, Asin or Atanh of an "
         "operand that is neither selected, clipped nor guarded itself, and a gradient is taken",
         "{op} is computed for all elements, also for those that tf.where throws away: should one of them sit on the "
@@ -148,7 +160,8 @@ RULES = (
         "root-of-zero-possible",
         "Square root without a guard",
         ("sqrt",),
-        _seen(structural(root_of_squares)),
+        structural(root_of_squares),
+        _seen,
         "a gradient is taken through Sqrt of a sum of squares (a norm, a standard deviation), and no positive constant "
         "is added and no clip keeps its operand from 0",
         "{op} gets values down to {x.min:.3g} with nothing to keep them from 0, where the derivative is infinite.",
@@ -163,7 +176,8 @@ RULES = (
         "root-of-negative-possible",
         "Square root of what may be negative",
         ("sqrt",),
-        _seen(structural(root_of_anything)),
+        structural(root_of_anything),
+        _seen,
         "a gradient is taken through Sqrt of something other than a sum of squares, and no clip keeps it above 0",
         "{op} gets values down to {x.min:.3g} with nothing to keep them above 0: at 0 the derivative is infinite, "
         "below it the result is NaN.",
@@ -174,7 +188,8 @@ RULES = (
         "power-of-zero-possible",
         "Fractional power without a guard",
         ("pow",),
-        _seen(bare_power),
+        structural(bare_power),
+        lambda o: small_exponent(o) & _seen(o),
         "a gradient is taken through Pow with an exponent below 1, and nothing keeps its base from 0",
         "{op} to the power {y.min:.3g} gets values down to {x.min:.3g} with nothing to keep them above 0: at 0 the "
         "derivative is infinite, below it the result is NaN.",
@@ -185,7 +200,8 @@ RULES = (
         "edge-of-domain-possible",
         "Inverse function up to the edge of its domain",
         ("inverse-trig",),
-        _seen(structural(at_edge)),
+        structural(at_edge),
+        _seen,
         "a gradient is taken through Acos, Asin or Atanh, and no clip keeps the operand strictly inside (-1, 1)",
         "{op} gets arguments up to {x.max:.9g} with nothing to keep them below 1, where the derivative is infinite.",
         Fix(
@@ -199,7 +215,8 @@ RULES = (
         "denominator-may-vanish",
         "A denominator that can become zero",
         ("div", "reciprocal", "rsqrt", "log", "polygamma"),
-        vanishing_denominator,
+        structural(bare_denominator),
+        addends_vanish,
         "a denominator (or the argument of Rsqrt, Log, Digamma or Lgamma) is a ReLU, a norm or standard deviation, a "
         "sum or mean of non-negative values that hold zeros, a sum over groups, a product, or an eigenvalue, "
         "without an epsilon, a clip or a tf.where",
@@ -228,6 +245,7 @@ RULES = (
         "log1p-near-pole",
         "Log1p close to its pole",
         ("log1p",),
+        None,
         lambda o: o.x.min <= BESIDE_POLE - 1,
         "an argument of Log1p is below -15/16",
         "{op} gets arguments down to {x.min:.9g}; at -1 the logarithm is -Inf.",
@@ -238,6 +256,7 @@ RULES = (
         "mask-may-cover-a-row",
         "-Inf masks logits by data",
         ("softmax", "log-softmax"),
+        None,
         mask_changes,
         "the logits of Softmax hold -Inf, and the masked share changes from record to record",
         "{op} gets -Inf in {x.neg_inf:,.0f} of {x.size:,.0f} logits, and the share changes with the data: a row "

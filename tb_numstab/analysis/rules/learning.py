@@ -55,16 +55,16 @@ def _trained_matrix(o: Ops) -> Mask:
 
 def _too_large(o: Ops) -> Mask:
     """Weights change by a tenth in every step, and the loss is not below where it began."""
-    return np.asarray(_trained_matrix(o) & (_ratio(o) > LARGE) & (not o.memory.course.improved))
+    return np.asarray((_ratio(o) > LARGE) & (not o.memory.course.improved))
 
 
 def _too_small(o: Ops) -> Mask:
     """No weight moves, though gradients are not small against the weights, and the loss stands."""
-    course, trained = o.memory.course, _trained_matrix(o)
-    if not course.stands or not trained.any() or not np.nanmax(_ratio(o)[trained], initial=0) < SMALL:
+    course = o.memory.course
+    if not course.stands or not np.nanmax(_ratio(o), initial=0) < SMALL:
         return never(o)
-    weights = np.sqrt(np.nansum(o.out.sum_sq[trained]))
-    return np.asarray(trained & (course.norm[-1] > WEAK * weights))
+    weights = np.sqrt(np.nansum(o.out.sum_sq))
+    return np.full(len(o.slots), course.norm[-1] > WEAK * weights)
 
 
 def _spiking(o: Ops) -> Mask:
@@ -96,6 +96,7 @@ RULES = (
         id="learning-rate-high",
         title="Weights change by more than a tenth in every step, and the loss does not fall",
         families=("update",),
+        where=_trained_matrix,
         when=_too_large,
         precondition="over 10 records the root mean square of a trained matrix's update is above a tenth of the "
         "matrix's own, and the median loss of the last 5 records is not below the first loss",
@@ -114,6 +115,7 @@ RULES = (
         id="learning-rate-low",
         title="Steps are so small that nothing changes",
         families=("update",),
+        where=_trained_matrix,
         when=_too_small,
         precondition="the updates of all trained matrices are below 2^-20 of them, the norm of all gradients is above "
         "2^-10 of theirs, and over at least 50 records the loss has moved by less than it differs from batch to batch",

@@ -6,7 +6,6 @@ import numpy as np
 
 from tb_numstab.analysis.finding import Certainty, Fix, Severity
 from tb_numstab.analysis.formulas import (
-    asked,
     log_of_1_minus_exp,
     log_of_exponentials,
     log_of_sigmoid,
@@ -16,6 +15,7 @@ from tb_numstab.analysis.formulas import (
 )
 from tb_numstab.analysis.graph import Mask
 from tb_numstab.analysis.ops import Ops
+from tb_numstab.analysis.patterns import structural
 from tb_numstab.analysis.rules.rule import Rule, Stage
 
 FROM_LOGITS = Fix(
@@ -32,7 +32,7 @@ ABOVE_ZERO = Fix("Keep the argument away from 0.", "tf.math.log(x)", "tf.math.lo
 
 _FIXES = (
     (
-        asked(log_of_softmax),
+        structural(log_of_softmax),
         Fix(
             "Compute the logarithm from the logits in one op.",
             "tf.math.log(tf.nn.softmax(z))",
@@ -40,7 +40,7 @@ _FIXES = (
         ),
     ),
     (
-        asked(log_of_sigmoid),
+        structural(log_of_sigmoid),
         Fix(
             "Compute the logarithm from the logits in one op.",
             "tf.math.log(tf.sigmoid(z)); tf.math.log(1.0 - tf.sigmoid(z))",
@@ -56,12 +56,12 @@ _FIXES = (
         ),
     ),
     (
-        asked(log_of_exponentials),
+        structural(log_of_exponentials),
         Fix("Stay in log space.", "tf.math.log(tf.reduce_sum(tf.exp(z), 1))", "tf.reduce_logsumexp(z, 1)"),
     ),
-    (asked(log_of_1_minus_exp), EXPM1),
+    (structural(log_of_1_minus_exp), EXPM1),
     (
-        asked(times_own_argument),
+        structural(times_own_argument),
         Fix("Use the op that gives 0 for 0 log 0.", "p * tf.math.log(p)", "tf.math.xlogy(p, p)"),
     ),
 )

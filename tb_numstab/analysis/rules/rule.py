@@ -49,7 +49,7 @@ class Rule:
       title: a few words.
       families: families of analysis.families it applies to; () for any op.
       when: Ops of those families -> bool [n].
-      precondition: ``when`` in words.
+      precondition: ``where`` and ``when`` in words.
       explain: one sentence with numbers; a format string over ``op``, ``variable``, ``x``, ``y``, ``out``, ``f``
         (the result's limits) and ``n`` (what ``figures`` gives).
       fix: what to change.
@@ -61,6 +61,8 @@ class Rule:
       patience: consecutive records in which ``when`` must hold; two are enough when they lie far apart.
       once: one finding per session, about the op that shows it first; else one per source line.
       trend: of a Stage.TREND rule.
+      where: of a standing rule, the part of the precondition that the op table alone decides: Ops of those families,
+        in no record -> bool [n]. ``when`` is asked about these alone.
       figures: of a standing rule, the numbers and words of ``n`` for the slot at an index of Ops.
     """
 
@@ -80,7 +82,13 @@ class Rule:
     patience: int = 1
     once: bool = False
     trend: Trend | None = None
+    where: Callable[[Ops], Mask] | None = field(default=None, repr=False)
     figures: Callable[[Ops, int], Mapping[str, float | str]] | None = field(default=None, repr=False)
+
+    @property
+    def scope(self) -> object:
+        """Equal for rules that are asked about the same slots."""
+        return self.families, self.where
 
     def fix_for(self, op: Ops) -> Fix:
         """The fix that suits one op, given as Ops of one slot."""

@@ -10,7 +10,7 @@ from tb_numstab.analysis.graph import Mask, Slots
 from tb_numstab.analysis.guards import Guards
 from tb_numstab.analysis.narrate import variable_name
 from tb_numstab.analysis.ops import Ops
-from tb_numstab.analysis.patterns import never
+from tb_numstab.analysis.patterns import never, structural
 from tb_numstab.analysis.rules.rule import Rule, Stage
 from tb_numstab.schema.ops import Role
 
@@ -36,7 +36,7 @@ def _is_relu(g: Guards, slot: int) -> bool:
 
 def _dead(o: Ops) -> Mask:
     """No unit of a ReLU layer is active for any example: no gradient passes."""
-    return np.asarray(o.among(o.graph.guards.chosen(_is_relu, o.slots)) & (o.out.size > 1) & (o.out.zero == o.out.size))
+    return np.asarray((o.out.size > 1) & (o.out.zero == o.out.size))
 
 
 def _passed(o: Ops) -> Floats:
@@ -98,11 +98,15 @@ def _symmetric(o: Ops) -> Mask:
     return o.among(o.graph.as_mask(kernels[np.array(second, np.int64) - 1]))
 
 
-def _below_epsilon(o: Ops) -> Mask:
-    """A variance + epsilon under a root, every variance far below epsilon."""
+def _guarded_root(o: Ops) -> Mask:
+    """A literal is added to what a root is then taken of."""
     rooted = o.graph.as_mask(o.graph.x[o.graph.members("rsqrt", "sqrt")])
-    guarded = o.y_among(o.graph.role(Role.CONSTANT)) & (o.y.size == 1) & o.among(rooted & o.graph.role(Role.FORWARD))
-    return np.asarray(guarded & (o.x.min >= 0) & (o.x.max > 0) & (o.x.max < o.y.min / 16))
+    return o.y_among(o.graph.role(Role.CONSTANT)) & o.among(rooted & o.graph.role(Role.FORWARD))
+
+
+def _below_epsilon(o: Ops) -> Mask:
+    """Every variance is far below epsilon."""
+    return np.asarray((o.y.size == 1) & (o.x.min >= 0) & (o.x.max > 0) & (o.x.max < o.y.min / 16))
 
 
 def _vanishing(o: Ops) -> Mask:
@@ -139,9 +143,8 @@ def _is_moving_variance(g: Guards, slot: int) -> bool:
 
 def _moving_variance_off(o: Ops) -> Mask:
     """The moving variance is far from the batch's, although it has had ten times its own time constant."""
-    moving = o.among(o.graph.guards.chosen(_is_moving_variance, o.slots))
     momentum = Columns.of(o.table, np.where(o.x_slots >= 0, o.graph.y[o.x_slots], -1)).max
-    return np.asarray(moving & (o.memory.course.steps * (1 - momentum) >= 10) & (np.abs(_apart(o)) >= FAR))
+    return np.asarray((o.memory.course.steps * (1 - momentum) >= 10) & (np.abs(_apart(o)) >= FAR))
 
 
 RULES = (
@@ -149,6 +152,7 @@ RULES = (
         id="relu-layer-dead",
         title="A ReLU layer is inactive for every example",
         families=("clip",),
+        where=structural(_is_relu),
         when=_dead,
         precondition="the result of a Relu that a gradient is taken through is 0 in every element",
         explain="{op} gives 0 in {out.zero:,.0f} of {out.size:,.0f} elements (its arguments reach {x.max:.3g}): no "
@@ -229,6 +233,7 @@ RULES = (
         id="variance-below-epsilon",
         title="Every variance is far below the epsilon of its normalisation",
         families=("add",),
+        where=_guarded_root,
         when=_below_epsilon,
         precondition="over 5 records, in the variance + epsilon of a square root, every variance is below a sixteenth "
         "of epsilon, and one is above 0",
@@ -250,6 +255,7 @@ RULES = (
         id="moving-variance-off",
         title="What evaluation normalises by is far from what training does",
         families=("add",),
+        where=structural(_is_moving_variance),
         when=_moving_variance_off,
         precondition="over 3 records, after ten time constants 1 / (1 - momentum) of it, a moving_variance and the "
         "variance of the batch differ by a factor of 16 or more (root mean squares)",

@@ -9,7 +9,7 @@ from tb_numstab.analysis.finding import Certainty, Fix, Severity
 from tb_numstab.analysis.graph import Mask
 from tb_numstab.analysis.guards import Guards
 from tb_numstab.analysis.ops import Ops
-from tb_numstab.analysis.patterns import pole_operand, structural
+from tb_numstab.analysis.patterns import always, pole_operand, structural
 from tb_numstab.analysis.rules.exp import BY_HAND
 from tb_numstab.analysis.rules.rule import Rule, Stage, Trend
 from tb_numstab.schema.ops import Role
@@ -109,7 +109,8 @@ RULES = (
         id="operand-towards-pole",
         title="An operand falls towards a pole",
         families=("div", "reciprocal", "rsqrt", "log", "log1p", "polygamma"),
-        when=lambda o: structural(_may_reach_pole)(o) & o.among(o.graph.reaches_result),
+        where=lambda o: structural(_may_reach_pole)(o) & o.among(o.graph.reaches_result),
+        when=always,
         precondition="the smallest denominator, or argument of Log, Rsqrt, Digamma or Lgamma, falls steadily, has come "
         "half the way to 0 (Log1p: to -1) over at most 16 records, nothing in the graph keeps it above, and no trained "
         "variable decides it",

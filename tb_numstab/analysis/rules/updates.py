@@ -21,6 +21,10 @@ MEANT = 10
 """Bits a gradient may be smaller than its variable and still be meant to move it."""
 
 
+def _trained(o: Ops) -> Mask:
+    return o.among(o.graph.trainable)
+
+
 def _share(o: Ops) -> Floats:
     """Absorbed share of the elements that a non-zero change should have moved."""
     return np.asarray(o.out.absorbed / o.out.operands, np.float64)
@@ -59,8 +63,7 @@ def _meant(o: Ops) -> Mask:
 
 def _everything_lost(o: Ops) -> bool:
     """Nearly all non-zero updates of all trained variables are absorbed."""
-    trained = o.among(o.graph.trainable)
-    absorbed, operands = np.nansum(o.out.absorbed[trained]), np.nansum(o.out.operands[trained])
+    absorbed, operands = np.nansum(o.out.absorbed), np.nansum(o.out.operands)
     return bool(operands > 0 and absorbed >= LOST * operands)
 
 
@@ -71,9 +74,7 @@ def _never_moved(o: Ops) -> Mask:
     variable must stand still.
     """
     matters = o.low_precision | _everything_lost(o)
-    return np.asarray(
-        (_share(o) >= LOST) & np.isnan(o.memory.moved_exp[o.slots]) & o.among(o.graph.trainable) & matters & _meant(o)
-    )
+    return np.asarray((_share(o) >= LOST) & np.isnan(o.memory.moved_exp[o.slots]) & matters & _meant(o))
 
 
 def _average_never_moved(o: Ops) -> Mask:
@@ -83,8 +84,8 @@ def _average_never_moved(o: Ops) -> Mask:
     """
     x, y = _factors(o)
     difference = np.fmax(Columns.of(o.table, x).max_exp, Columns.of(o.table, y).max_exp)
-    still = (_share(o) >= LOST) & np.isnan(o.memory.moved_exp[o.slots]) & o.low_precision
-    return np.asarray(still & ~o.among(o.graph.trainable) & (difference >= _exponent(o) - MEANT))
+    still = (_share(o) >= LOST) & np.isnan(o.memory.moved_exp[o.slots])
+    return np.asarray(still & (difference >= _exponent(o) - MEANT))
 
 
 def _vanished_factor(o: Ops) -> Mask:
@@ -135,6 +136,7 @@ RULES = (
         id="update-lost",
         title="Every update of a variable is lost",
         families=("update",),
+        where=_trained,
         when=_never_moved,
         precondition="at least 95 % of the elements with a non-zero change keep their bits, since the first record, "
         "although the gradient is not small against the variable",
@@ -149,6 +151,7 @@ RULES = (
         id="average-lost",
         title="A variable that follows others never moves",
         families=("update",),
+        where=lambda o: ~_trained(o) & o.low_precision,
         when=_average_never_moved,
         precondition="in float16, bfloat16 or narrower at least 95 % of the elements of a variable that is not trained "
         "keep their bits, since the first record; the change is a factor times values that are not small against it",
@@ -204,9 +207,8 @@ RULES = (
         id="update-mostly-lost",
         title="Most of a variable's updates are lost",
         families=("update",),
-        when=lambda o: (
-            (_share(o) >= 0.5) & (_share(o) < LOST) & o.low_precision & o.among(o.graph.trainable) & _meant(o)
-        ),
+        where=lambda o: _trained(o) & o.low_precision,
+        when=lambda o: (_share(o) >= 0.5) & (_share(o) < LOST) & _meant(o),
         precondition="a trained variable in float16, bfloat16 or narrower keeps the bits of at least half the elements "
         "with a non-zero change",
         explain="{op} left {out.absorbed:,.0f} of {out.operands:,.0f} elements of {variable} as they were: "
@@ -222,7 +224,8 @@ RULES = (
         id="update-exceeds-variable",
         title="Updates are much larger than the variable",
         families=("update",),
-        when=lambda o: (_gap(o) <= -3) & o.among(o.graph.trainable & o.graph.matrix),
+        where=lambda o: _trained(o) & o.among(o.graph.matrix),
+        when=lambda o: _gap(o) <= -3,
         precondition="in two records on end the largest change of a trained matrix is at least 8 times its largest "
         "element before",
         explain="{op} changes {variable} by up to {y.top} in one step; its largest element is then "
