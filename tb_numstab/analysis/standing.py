@@ -116,8 +116,8 @@ class Standing:
         values[ops.slots] = trend.value(ops)
         history.push(step, values)
         held = np.flatnonzero(rule.when(ops))
-        held = held[history.rises(ops.slots[held], trend.change)]
         if len(held):
+            held = held[history.rises(ops.slots[held], trend.change)]
             limit = trend.limit(ops)
             for index in held.tolist():
                 ahead = forecast(*history.series(int(ops.slots[index])), float(limit[index]), trend.horizon)

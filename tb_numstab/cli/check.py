@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from functools import partial
 
+from tb_numstab.analysis.engine import Engine
 from tb_numstab.analysis.finding import Finding, Severity
 from tb_numstab.analysis.rules import RULES
 from tb_numstab.cli import reading
@@ -19,7 +21,7 @@ from tb_numstab.cli.text import printable
 from tb_numstab.store.event_files import LogFolder, Progress
 from tb_numstab.store.run_data import RunData, Session
 from tb_numstab.views.op_index import OpIndex
-from tb_numstab.views.subject import Subject, Subjects
+from tb_numstab.views.subject import Judged, Subjects
 
 NAME = "check"
 HELP = "Judges every run of a log folder; for continuous integration."
@@ -34,9 +36,6 @@ _FAILING = {"error": {Severity.ERROR}, "warning": {Severity.ERROR, Severity.WARN
 
 FOLLOW_SECONDS = 2.0
 """Least pause between two looks at a running training."""
-
-PROGRESS_SECONDS = 0.5
-"""Time between two signs of life."""
 
 _Known = Collection[tuple[str, str]]
 """Findings of the baseline: (rule, op key)."""
@@ -82,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
         return _follow(options, known)
     runs = reading.read(options)
     with reading.ProgressLine("Judging") as progress:
-        checked = [*_check(runs, options, known, progress, Subjects())]
+        checked = [*_check(runs, options, known, partial(_judged, progress=progress))]
     failed = _failed(checked, options)
     problems = [(r.name, text) for r in runs for text in r.problems]
     print(FORMATS[options.format](Summary(options.logdir, options.fail_on, failed, checked, problems)))
@@ -109,13 +108,12 @@ def _check(
     runs: Sequence[RunData],
     options: argparse.Namespace,
     known: _Known,
-    progress: reading.ProgressLine,
-    subjects: Subjects,
+    judge: Callable[[RunData, Session], Judged],
 ) -> Iterator[Checked]:
     """Each session that is to be judged, without the findings that do not count."""
     for run_data in runs:
         for session, earlier in _wanted(run_data, options.all_sessions):
-            subject = _judged(run_data, session, progress, subjects)
+            subject = judge(run_data, session)
             selected = [f for f in subject.findings if any(fnmatchcase(f.rule, p) for p in options.select)]
             new = [f for f in selected if _identity(f, subject.ops) not in known]
             yield Checked(
@@ -137,13 +135,14 @@ def _wanted(run: RunData, all_sessions: bool) -> Iterator[tuple[Session, list[Se
             yield latest, earlier
 
 
-def _judged(run: RunData, session: Session, progress: Progress, subjects: Subjects) -> Subject:
-    """The session with all of its records judged; tells how far it is while that takes."""
-    while True:
-        subject = subjects.get(run, session.id, PROGRESS_SECONDS)
-        if subject.judged == len(session.steps):
-            return subject
-        progress(run.name, subject.judged, len(session.steps))
+def _judged(run: RunData, session: Session, progress: Progress) -> Judged:
+    """The session with all of its records judged, and nothing else derived from them; tells how far it is."""
+    engine = Engine()
+    engine.extend(session.table)
+    for done, record in enumerate(session.records()):
+        progress(run.name, done, len(session.steps))
+        engine.feed(record)
+    return Judged(run, session, engine.findings(), engine.verdict(), OpIndex(session.table))
 
 
 def _identity(finding: Finding, ops: OpIndex) -> tuple[str, str]:
@@ -156,7 +155,7 @@ def _baseline(options: argparse.Namespace) -> _Known:
         return ()
     runs = reading.read(argparse.Namespace(logdir=options.baseline, run=None))
     with reading.ProgressLine("Judging the baseline") as progress:
-        checked = [*_check(runs, options, (), progress, Subjects())]
+        checked = [*_check(runs, options, (), partial(_judged, progress=progress))]
     return {_identity(f, c.subject.ops) for c in checked for f in c.findings}
 
 
@@ -173,8 +172,7 @@ def _follow(options: argparse.Namespace, known: _Known) -> int:
         while True:
             started = time.monotonic()
             runs = reading.read_folder(folder, options, told_problems)
-            with reading.ProgressLine("Judging") as progress:
-                checked = [*_check(runs, options, known, progress, subjects)]
+            checked = [*_check(runs, options, known, lambda run, session: subjects.get(run, session.id))]
             failed = failed or _failed(checked, options)
             news = [item for item in (_news(c, told) for c in checked) if item.findings]
             if news:

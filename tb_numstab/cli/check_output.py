@@ -13,7 +13,7 @@ from tb_numstab.cli.text import from_here, printable, wrapped
 from tb_numstab.store.run_data import Session
 from tb_numstab.views.findings import finding_view, verdict_view
 from tb_numstab.views.json_values import Json
-from tb_numstab.views.subject import Subject
+from tb_numstab.views.subject import Judged
 
 JSON_VERSION = 1
 """Version of the JSON; grows when a reader of the older one could go wrong."""
@@ -31,7 +31,7 @@ class Checked:
       earlier: sessions of the same run and worker that are not judged.
     """
 
-    subject: Subject
+    subject: Judged
     findings: Sequence[Finding]
     known: int = 0
     unselected: int = 0

@@ -74,9 +74,9 @@ class Session:
         first, last = (self.steps[0], self.steps[-1]) if self.steps else (None, None)
         return SessionSummary(self.id, self.worker, len(self.steps), first, last)
 
-    def records(self) -> Iterator[StepRecord]:
-        """Every record in step order, decoded one at a time."""
-        return (decode_readable(data) for data in self.encoded)
+    def records(self, first: int = 0) -> Iterator[StepRecord]:
+        """The records in step order, from the ``first`` on, decoded one at a time."""
+        return (decode_readable(data) for data in self.encoded[first:])
 
 
 @dataclass

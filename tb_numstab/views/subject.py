@@ -12,7 +12,6 @@ from tb_numstab.analysis.engine import Engine
 from tb_numstab.analysis.finding import Finding, Verdict
 from tb_numstab.analysis.graph import OpGraph
 from tb_numstab.analysis.spread import Spread
-from tb_numstab.schema.record import decode_readable
 from tb_numstab.store.run_data import RunData, Session
 from tb_numstab.views.op_index import OpIndex
 from tb_numstab.views.timeline import Timeline
@@ -29,28 +28,37 @@ class NotInData(LookupError):
 
 
 @dataclass(frozen=True)
-class Subject:
-    """One session and what is derived from it.
+class Judged:
+    """One session and what is to be said about it.
 
     Attributes:
       run: the run it belongs to.
       session: the measurements.
-      judged: how many of its records everything below is about, from the first on.
-      findings: what the analysis found in exactly these measurements, worst first.
+      findings: what the analysis found, worst first.
       verdict: the session in one sentence.
-      graph: its op table as the analysis sees it.
       ops: names and groups of its slots.
-      timeline: exponents and marks of every slot over the steps.
-      spread: how each slot's magnitudes spread, over all steps together.
     """
 
     run: RunData
     session: Session
-    judged: int
     findings: Sequence[Finding]
     verdict: Verdict
-    graph: OpGraph
     ops: OpIndex
+
+
+@dataclass(frozen=True)
+class Subject(Judged):
+    """One session and all that the pages derive from it.
+
+    Attributes:
+      judged: how many of its records everything here is about, from the first on.
+      graph: its op table as the analysis sees it.
+      timeline: exponents and marks of every slot over the steps.
+      spread: how each slot's magnitudes spread, over all steps together.
+    """
+
+    judged: int
+    graph: OpGraph
     timeline: Timeline
     spread: Spread
 
@@ -86,16 +94,18 @@ class Subjects:
             self._growing.move_to_end(key)
             while len(self._growing) > MAX_SUBJECTS:
                 self._growing.popitem(last=False)
-        return growing.take(run, session, patience)
+        subject = growing.take(run, session, patience)
+        if subject.judged == len(subject.session.steps):
+            self._verdicts[key] = _version(subject.session), subject.verdict
+        return subject
 
     def verdict(self, run: RunData, session_id: str | None = None) -> Verdict:
         """The verdict on a session; kept longer than its subject, for lists of many runs. Raises as ``get``."""
         session = find_session(run, session_id)
-        key, version = (run.name, session.id), (len(session.steps), session.steps[-1:])
-        known = self._verdicts.get(key)
-        if known is None or known[0] != version:
-            known = self._verdicts[key] = version, self.get(run, session.id).verdict
-        return known[1]
+        version, verdict = self._verdicts.get((run.name, session.id), (None, None))
+        if verdict is None or version != _version(session):
+            return self.get(run, session.id).verdict
+        return verdict
 
     def progress(self, run: RunData, session_id: str | None = None) -> tuple[Session, int]:
         """A session and how many of its records have been taken in; never waits for the others.
@@ -192,12 +202,11 @@ class _Growing:
             self._engine.extend(session.table[len(self._ops.table) :])
             self._ops = OpIndex(session.table)
         published = time.monotonic()
-        for step, data in list(zip(session.steps, session.encoded, strict=True))[len(self._steps) :]:
-            record = decode_readable(data)
+        for record in session.records(len(self._steps)):
             self._engine.feed(record)
             self._timeline.feed(record, len(session.table))
             self._spread.feed(self._engine.graph, record)
-            self._steps.append(step)
+            self._steps.append(record.step)
             if time.monotonic() - published > PUBLISHED_EVERY:
                 self._publish(run, session)
                 published = time.monotonic()
@@ -207,17 +216,22 @@ class _Growing:
         subject = Subject(
             run,
             session,
-            len(self._steps),
             self._engine.findings(),
             self._engine.verdict(),
-            self._engine.graph,
             self._ops,
+            len(self._steps),
+            self._engine.graph,
             self._timeline.copy(),
             self._spread,
         )
         with self._changed:
             self._subject = subject
             self._changed.notify_all()
+
+
+def _version(session: Session) -> object:
+    """What changes when a session grows."""
+    return len(session.steps), session.steps[-1:]
 
 
 def find_session(run: RunData, session_id: str | None) -> Session:

@@ -3,7 +3,9 @@ import threading
 
 import pytest
 
+from tb_numstab.analysis.engine import Engine
 from tb_numstab.schema.record import StepRecord, decode_record, encode_record
+from tb_numstab.store import run_data
 from tb_numstab.views import subject as subject_module
 from tb_numstab.views.subject import NotInData, Subjects
 from tests.views.subjects import run_of, synthetic
@@ -28,7 +30,7 @@ def test_only_new_records_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
 
     subjects = Subjects()
     subjects.get(run_of("healthy", 40))
-    monkeypatch.setattr(subject_module, "decode_readable", counted)
+    monkeypatch.setattr(run_data, "decode_readable", counted)
     subjects.get(run_of("healthy", 45))
     assert len(decoded) == 5
 
@@ -37,11 +39,13 @@ def test_progress_is_told_while_the_answer_is_on_its_way(monkeypatch: pytest.Mon
     subjects, run = Subjects(), run_of("healthy", 4)
     told: list[int] = []
 
-    def watched(data: bytes) -> StepRecord:
-        told.append(subjects.progress(run)[1])
-        return decode_record(data)
+    feed = Engine.feed
 
-    monkeypatch.setattr(subject_module, "decode_readable", watched)
+    def watched(engine: Engine, record: StepRecord) -> None:
+        told.append(subjects.progress(run)[1])
+        feed(engine, record)
+
+    monkeypatch.setattr(Engine, "feed", watched)
     subjects.get(run)
     assert told == [0, 1, 2, 3]
     assert subjects.progress(run) == (run.sessions[0], 4)
@@ -91,7 +95,7 @@ def test_a_long_session_is_shown_as_far_as_it_was_judged(monkeypatch: pytest.Mon
             go_on.wait()
         return record
 
-    monkeypatch.setattr(subject_module, "decode_readable", halting)
+    monkeypatch.setattr(run_data, "decode_readable", halting)
     monkeypatch.setattr(subject_module, "PUBLISHED_EVERY", 0.0)
     subjects, run = Subjects(), run_of("nan_softmax_log")
     early = subjects.get(run, patience=0.0)
@@ -111,7 +115,7 @@ def test_what_goes_wrong_in_the_background_is_raised_where_one_waits(monkeypatch
 
     subjects, run = Subjects(), run_of("healthy", 5)
     with monkeypatch.context() as patch:
-        patch.setattr(subject_module, "decode_readable", broken)
+        patch.setattr(run_data, "decode_readable", broken)
         with pytest.raises(ZeroDivisionError, match="on purpose"):
             subjects.get(run)
     assert subjects.get(run).judged == 5
@@ -119,10 +123,10 @@ def test_what_goes_wrong_in_the_background_is_raised_where_one_waits(monkeypatch
 
 def test_a_verdict_outlives_its_subject(monkeypatch: pytest.MonkeyPatch) -> None:
     subjects, run = Subjects(), run_of("nan_softmax_log", 60)
-    first = subjects.verdict(run)
+    first = subjects.get(run).verdict
     monkeypatch.setattr(subject_module, "MAX_SUBJECTS", 0)
     subjects.get(run_of("healthy", 5))  # makes room
-    monkeypatch.setattr(subject_module, "decode_readable", None)  # nothing is judged again
+    monkeypatch.setattr(run_data, "decode_readable", None)  # nothing is judged again
     assert subjects.verdict(run) is first
     assert first.status.value == "broken"
 
