@@ -24,6 +24,13 @@ MIN_DEVIATIONS = 3.0
 MIN_PERSISTENCE = 0.5
 """The later half's slope must be at least this share of the earlier half's: what flattens out is no danger."""
 
+STEADY = 0.75
+"""The same share for a straight line. What decays by a constant factor, and so never reaches 0, keeps at most 0.71
+while it loses half its value: the root of 1/2."""
+
+MAX_SPREAD = 2.0
+"""How many times the lower quartile of its slopes the slope of a straight line is at most."""
+
 HORIZON = 4.0
 """How far ahead a trend is trusted, as a multiple of the steps it was seen over."""
 
@@ -52,7 +59,9 @@ class Forecast:
         return f"{event} in about {self.steps:.0f} steps{between} from step {self.start}"
 
 
-def forecast(steps: Floats, values: Floats, limit: float, horizon: float = HORIZON) -> Forecast | None:
+def forecast(
+    steps: Floats, values: Floats, limit: float, horizon: float = HORIZON, steady: bool = False
+) -> Forecast | None:
     """A forecast, or None when the values show no trend that meets the limit within the horizon.
 
     Args:
@@ -60,16 +69,24 @@ def forecast(steps: Floats, values: Floats, limit: float, horizon: float = HORIZ
       values: float64 [n].
       limit: above every value.
       horizon: see HORIZON.
+      steady: whether only a straight line counts: see STEADY and MAX_SPREAD.
     """
     if not _mostly_rising(steps, values[:, None])[0]:
         return None
-    half = len(steps) // 2
+    half, persistence = len(steps) // 2, STEADY if steady else MIN_PERSISTENCE
     slopes, recent = _slopes(steps, values), _slopes(steps[half:], values[half:])
-    if np.median(recent) < MIN_PERSISTENCE * np.median(_slopes(steps[:half], values[:half])):
+    if np.median(recent) < persistence * np.median(_slopes(steps[:half], values[:half])):
+        return None
+    latest = max(len(steps) // 4, 3)
+    if steady and np.median(_slopes(steps[-latest:], values[-latest:])) < MIN_PERSISTENCE * np.median(slopes):
         return None
     pace = recent if np.median(recent) > np.median(slopes) else slopes  # what speeds up goes on at its latest pace
     slope, slow, fast = float(np.median(pace)), float(np.quantile(slopes, 0.25)), float(np.quantile(pace, 0.75))
     level = float(np.median((values - slope * (steps - steps[-1]))[half:]))
+    if steady and slope > MAX_SPREAD * slow:
+        return None
+    if level >= limit > values[-1]:  # no line: it has passed the limit, and the values have not
+        return None
     if slow <= 0 or (limit - level) / slow > horizon * (steps[-1] - steps[0]):
         return None
     ahead = max(limit - level, 0.0)

@@ -125,16 +125,17 @@ def _root_exponent(g: Guards, slot: int) -> bool:
 
 def root_of_squares(g: Guards, slot: int) -> bool:
     """A root whose gradient is taken, of a sum of squares that may be 0."""
-    return _bare_root(g, slot) and _never_negative(g, g.x(slot))
+    return _bare_root(g, slot) and never_negative(g, g.x(slot))
 
 
 def root_of_anything(g: Guards, slot: int) -> bool:
     """A root whose gradient is taken, of an operand that may be 0 or less."""
-    return _bare_root(g, slot) and not _never_negative(g, g.x(slot))
+    return _bare_root(g, slot) and not never_negative(g, g.x(slot))
 
 
-def _never_negative(g: Guards, slot: int) -> bool:
-    while g.family(slot) in ("sum", "mean", "move", "cast"):
+def never_negative(g: Guards, slot: int) -> bool:
+    """A sum of squares, its root, or a ReLU."""
+    while g.family(slot) in ("sum", "mean", "move", "cast", "sqrt"):
         slot = g.x(slot)
     return slot < 0 or g.squares(slot) or g.rectified(slot)
 

@@ -120,7 +120,8 @@ class Standing:
             held = held[history.rises(ops.slots[held], trend.change)]
             limit = trend.limit(ops)
             for index in held.tolist():
-                ahead = forecast(*history.series(int(ops.slots[index])), float(limit[index]), trend.horizon)
+                series = history.series(int(ops.slots[index]))
+                ahead = forecast(*series, float(limit[index]), trend.horizon, trend.steady)
                 if ahead is not None:
                     yield index, ahead
 

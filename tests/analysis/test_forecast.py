@@ -41,6 +41,25 @@ def test_no_trend_gives_no_forecast(values: Floats) -> None:
     assert forecast(STEPS, values, limit=1000.0) is None
 
 
+def test_only_a_straight_line_is_steady() -> None:
+    line, decay = STEPS / 200 - 1, -(0.5 ** (STEPS / 150))  # both half the way to 0 and more
+    assert forecast(STEPS, line, limit=0.0, horizon=1.0, steady=True) is not None
+    assert forecast(STEPS, decay, limit=0.0, horizon=2.0) is not None
+    assert forecast(STEPS, decay, limit=0.0, horizon=2.0, steady=True) is None
+
+
+def test_what_has_just_stopped_is_not_steady() -> None:
+    stopped = np.minimum(STEPS, 120) / 150 - 1
+    assert forecast(STEPS, stopped, limit=0.0) is not None
+    assert forecast(STEPS, stopped, limit=0.0, steady=True) is None
+
+
+def test_a_line_that_the_values_have_left_is_none() -> None:
+    values = STEPS.copy()
+    values[-1] = 0.0
+    assert forecast(STEPS, values, limit=150.0) is None
+
+
 def test_noise_alone_is_no_trend() -> None:
     random = np.random.default_rng(0)
     found = [forecast(STEPS, random.normal(0, 1, len(STEPS)), limit=5.0) for _ in range(2000)]

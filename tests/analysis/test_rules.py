@@ -222,7 +222,7 @@ CASES: dict[str, tuple[Step, Step]] = {
         growing("Exp", lambda i: [24.0 + 1.5 * i, 1.0], np.exp),
         growing("Exp", lambda i: [30.0 + (i % 2) * 2, 1.0], np.exp),
     ),
-    "log-argument-towards-zero": (
+    "operand-underflows": (
         growing("Log", lambda i: [2.0 ** (-40 - 4 * i), 1.0], np.log),
         growing("Log", lambda i: [2.0 ** -(40 + i % 3), 1.0], np.log),
     ),
@@ -232,6 +232,10 @@ CASES: dict[str, tuple[Step, Step]] = {
     "logsumexp-by-hand": (exponentials("log", 30.0), exponentials("log", 30.0, stable=True)),
     "log-of-product": (product_of(40), product_of(20)),
     "operand-towards-pole": (cooling(0.05), cooling(0.0)),
+    "accumulator-towards-overflow": (
+        descent(4e4, lambda i, w: -512, H, trainable=False),
+        descent(4e4, lambda i, w: 512 * (-1) ** i, H, trainable=False),
+    ),
     "log-of-1-minus-exp": (log_of("Exp", complement=True), log_of("Exp", complement=True, upper=1 - 1e-6)),
     "where-trap-possible": (chosen_log(safe=False), chosen_log(safe=True)),
     "root-of-zero-possible": (norm(), norm(eps=1e-12)),

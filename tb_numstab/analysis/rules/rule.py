@@ -31,6 +31,7 @@ class Trend:
       change: how much the value must have risen over the records looked at.
       event: what happens at the limit, for a sentence: "overflows".
       horizon: how far ahead the trend is trusted, as a multiple of the steps it was seen over.
+      steady: whether only a straight line counts as a trend.
     """
 
     value: Callable[[Ops], Floats] = field(repr=False)
@@ -38,6 +39,7 @@ class Trend:
     change: float
     event: str
     horizon: float = HORIZON
+    steady: bool = False
 
 
 @dataclass(frozen=True)

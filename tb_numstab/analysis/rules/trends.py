@@ -5,11 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from tb_numstab.analysis.columns import Floats
+from tb_numstab.analysis.domain import (
+    addends_cancel,
+    bits_to_zero,
+    distance,
+    has_edge,
+    has_pole,
+    may_cross_edge,
+    may_vanish,
+    smallness,
+)
 from tb_numstab.analysis.finding import Certainty, Fix, Severity
 from tb_numstab.analysis.graph import Mask
-from tb_numstab.analysis.guards import Guards
 from tb_numstab.analysis.ops import Ops
-from tb_numstab.analysis.patterns import always, pole_operand, structural
+from tb_numstab.analysis.patterns import structural
 from tb_numstab.analysis.rules.exp import BY_HAND
 from tb_numstab.analysis.rules.rule import Rule, Stage, Trend
 from tb_numstab.schema.ops import Role
@@ -32,35 +41,9 @@ def _large(o: Ops) -> Mask:
     return np.asarray(computed & ~scaled & ~state & (o.out.max_exp >= np.minimum(16, o.max_exp / 2)))
 
 
-def _smallness(o: Ops) -> Floats:
-    """Bits of the smallest operand below 1; NaN once one is zero or negative."""
-    return np.where((o.x.min > 0) & (o.x.zero == 0), -np.log2(o.x.min), np.nan)
-
-
-def _distance(o: Ops) -> Floats:
-    """How far the smallest operand lies above the pole: -1 for Log1p, else 0; NaN once it has got there."""
-    divides, log1p = o.among(o.graph.mask("div")), o.among(o.graph.mask("log1p"))
-    distance = np.where(divides, o.y.min, o.x.min) + np.where(log1p, 1.0, 0.0)
-    return np.where(distance > 0, distance, np.nan)
-
-
-def _pole_figures(o: Ops, index: int) -> dict[str, float]:
-    pole = -1.0 if o.graph.family(int(o.slots[index])) == "log1p" else 0.0
-    return {"smallest": float(_distance(o)[index]) + pole, "pole": pole}
-
-
-def _may_reach_pole(g: Guards, slot: int) -> bool:
-    """Nothing keeps the operand above the pole, and no trained variable decides it: a schedule, or the data.
-
-    What is trained may well stop short of the pole.
-    """
-    graph, operand = g.graph, pole_operand(g, slot)
-    if graph.sites[slot].role is not Role.FORWARD or operand < 0 or g.is_number(operand):
-        return False
-    if g.family(slot) != "log1p" and g.positive(operand):
-        return False
-    behind = graph.feeding(graph.as_mask([operand]), graph.role(Role.FORWARD), graph.size)
-    return not (behind & graph.trainable).any()
+def _edge_figures(o: Ops, index: int) -> dict[str, float]:
+    edge = -1.0 if o.graph.family(int(o.slots[index])) == "log1p" else 0.0
+    return {"smallest": float(distance(o)[index]) + edge, "edge": edge}
 
 
 RULES = (
@@ -86,38 +69,53 @@ RULES = (
         trend=Trend(value=lambda o: o.x.max, limit=lambda o: o.exp_overflow, change=4.0, event="overflows"),
     ),
     Rule(
-        id="log-argument-towards-zero",
-        title="Arguments of a logarithm shrink towards zero",
-        families=("log",),
-        when=lambda o: _smallness(o) > -0.25 * o.min_exp,
-        precondition="the smallest argument shrinks steadily, is below 2^-31 (2^-3 in float16), and meets the smallest "
-        "normal number within four times the steps looked at",
-        explain="{op} gets arguments down to {x.min:.3g}, and they shrink; below {f.min_normal:.3g} they become 0 and "
-        "the logarithm -Inf.",
+        id="operand-underflows",
+        title="An operand shrinks towards zero",
+        families=("log", "div", "reciprocal", "rsqrt", "pow"),
+        where=structural(may_vanish),
+        when=lambda o: has_pole(o) & (smallness(o) > 0.25 * bits_to_zero(o)),
+        precondition="the smallest denominator, or argument of Log, Rsqrt or Pow, shrinks steadily by at least 4 bits "
+        "over at most 16 records, has used up a quarter of the bits down to where it, or what it is the root, product "
+        "or quotient of, becomes 0, and meets that within four times the steps looked at; but for Log, nothing in the "
+        "graph keeps it above 0",
+        explain="{op} gets operands down to {n.smallest:.3g}, and they shrink by a steady factor; once they are too "
+        "small for {f.name}, they are 0, and the result is not finite.",
+        figures=_edge_figures,
         fix=Fix(
-            "Compute the logarithm from the logits in one op, or keep the argument away from 0.",
-            "tf.math.log(tf.nn.softmax(z))",
-            "tf.nn.log_softmax(z)",
+            "Keep the operand away from 0.",
+            "gradient / tf.sqrt(mean_square)",
+            "gradient / (tf.sqrt(mean_square) + 1e-7)",
+        ),
+        fixes=(
+            (
+                lambda o: o.among(o.graph.mask("log")),
+                Fix(
+                    "Compute the logarithm from the logits in one op, or keep the argument away from 0.",
+                    "tf.math.log(tf.nn.softmax(z))",
+                    "tf.nn.log_softmax(z)",
+                ),
+            ),
         ),
         source="DEBAR (ESEC/FSE 2020); Theil-Sen slope over the records",
         stage=Stage.TREND,
         severity=Severity.WARNING,
         certainty=Certainty.POSSIBLE,
-        trend=Trend(value=_smallness, limit=lambda o: -o.min_exp, change=8.0, event="underflows to 0"),
+        trend=Trend(value=smallness, limit=bits_to_zero, change=4.0, event="becomes 0"),
     ),
     Rule(
         id="operand-towards-pole",
-        title="An operand falls towards a pole",
-        families=("div", "reciprocal", "rsqrt", "log", "log1p", "polygamma"),
-        where=lambda o: structural(_may_reach_pole)(o) & o.among(o.graph.reaches_result),
-        when=always,
-        precondition="the smallest denominator, or argument of Log, Rsqrt, Digamma or Lgamma, falls steadily, has come "
-        "half the way to 0 (Log1p: to -1) over at most 16 records, nothing in the graph keeps it above, and no trained "
-        "variable decides it",
-        explain="{op} gets operands down to {n.smallest:.4g}, and they fall; at {n.pole:.0f} the result is not finite.",
-        figures=_pole_figures,
+        title="An operand falls towards the edge of its op's domain",
+        families=("div", "reciprocal", "sqrt", "rsqrt", "pow", "log", "log1p", "polygamma"),
+        where=lambda o: structural(may_cross_edge)(o) & o.among(o.graph.reaches_result),
+        when=lambda o: has_edge(o) & addends_cancel(o),
+        precondition="the smallest denominator, argument of Log, Sqrt, Rsqrt, Digamma or Lgamma, or base of a Pow "
+        "falls steadily and does not slow down, has come half the way to 0 (Log1p: to -1) over at most 16 records, "
+        "and nothing in the graph keeps it above",
+        explain="{op} gets operands down to {n.smallest:.4g}, and they fall; at {n.edge:.0f} or below, the result or "
+        "its gradient is not finite.",
+        figures=_edge_figures,
         fix=Fix(
-            "Keep the operand above the pole.",
+            "Keep the operand above the edge.",
             "a / b; tf.math.log(x)",
             "a / tf.maximum(b, 1e-6); tf.math.log(tf.maximum(x, 1e-12))",
         ),
@@ -126,11 +124,37 @@ RULES = (
         severity=Severity.WARNING,
         certainty=Certainty.POSSIBLE,
         trend=Trend(
-            value=lambda o: -_distance(o),
+            value=lambda o: -distance(o),
             limit=lambda o: np.zeros(len(o.slots)),
             change=0.0,
-            event="reaches the pole",
+            event="reaches the edge",
             horizon=1.0,
+            steady=True,
+        ),
+    ),
+    Rule(
+        id="accumulator-towards-overflow",
+        title="An accumulator in float16 grows towards overflow",
+        families=("update",),
+        when=lambda o: o.narrow_range & (o.out.magnitude >= 2.0**o.max_exp),
+        precondition="a variable in float16 that is added to grows steadily, is beyond half of the largest number, and "
+        "meets it within four times the steps looked at",
+        explain="{op} adds to {variable}, which has reached {out.magnitude:.5g} and grows; {f.name} ends at "
+        "{f.max_value:.5g}.",
+        fix=Fix(
+            "Keep the sum in float32.",
+            "total = tf.Variable(tf.zeros(shape, tf.float16))",
+            "total = tf.Variable(tf.zeros(shape, tf.float32))",
+        ),
+        source="keras-team/keras#12947; Theil-Sen slope over the records",
+        stage=Stage.TREND,
+        severity=Severity.WARNING,
+        certainty=Certainty.POSSIBLE,
+        trend=Trend(
+            value=lambda o: o.out.magnitude,
+            limit=lambda o: 2.0 ** (o.max_exp + 1),
+            change=0.0,
+            event="overflows",
         ),
     ),
     Rule(
