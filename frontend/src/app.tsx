@@ -26,11 +26,12 @@ export function AppRoot({ source }: { source: Source }) {
   const navigation = useNavigation();
   const [version, setVersion] = useState(0);
   const [message, setMessage] = useState("");
-  useEffect(() => onDataReloaded(() => setVersion((v) => v + 1)), []);
+  const refresh = useCallback(() => setVersion((v) => v + 1), []);
+  useEffect(() => onDataReloaded(refresh), [refresh]);
 
   const app = useMemo<App>(
-    () => ({ source, version, announce: setMessage, ...navigation }),
-    [source, version, navigation],
+    () => ({ source, version, refresh, announce: setMessage, ...navigation }),
+    [source, version, refresh, navigation],
   );
   return (
     <AppContext.Provider value={app}>

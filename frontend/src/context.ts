@@ -3,13 +3,15 @@
 import { createContext } from "preact";
 import { useContext, useEffect, useState } from "preact/hooks";
 import type { State } from "./model/link";
-import { type Params, routeKey, type Source, type SourceError } from "./source";
+import { AWAY, type Params, routeKey, type Source, type SourceError } from "./source";
 
 export interface App {
   source: Source;
   state: State;
   /** Grows when TensorBoard has read the log folder again. */
   version: number;
+  /** Asks for everything on the page again. */
+  refresh(): void;
   /** Goes to another state; `replace` leaves no step in the browser's history. */
   go(change: Partial<State>, how?: "push" | "replace"): void;
   /** True once after the user has gone to another page: its title then takes the focus. */
@@ -46,14 +48,15 @@ const PAUSE = 500;
  * path null fetches nothing.
  *
  * An answer stays on the page until the next one of the same route, run and session is there, so that
- * walking through steps neither flickers nor loses the keyboard's place. Another run's never does.
+ * walking through steps neither flickers nor loses the keyboard's place. Another run's never does. Where the
+ * server is away while the same is asked for again, what is there is kept and the failure announced.
  */
 export function useAnswer<T>(
   path: string | null,
   params: Params = {},
   unfinished: (value: T) => boolean = () => false,
 ): Answer<T> {
-  const { source, version } = useApp();
+  const { source, version, announce } = useApp();
   const key = path === null ? "" : routeKey(path, params);
   const scope = path === null ? "" : routeKey(path, { run: params.run, session: params.session });
   const [held, setHeld] = useState<Held<T>>({ key, scope, value: null, error: null, loading: key !== "" });
@@ -63,6 +66,7 @@ export function useAnswer<T>(
     if (path === null) return;
     let wanted = true;
     const here = { key, scope };
+    const again = held.key === key && held.value !== null;
     setHeld((last) => ({
       ...here,
       value: last.scope === scope ? last.value : null,
@@ -77,7 +81,11 @@ export function useAnswer<T>(
           setHeld({ ...here, value, error: null, loading: false });
           if (unfinished(value)) timer = setTimeout(ask, PAUSE);
         },
-        (error) => wanted && setHeld({ ...here, value: null, error, loading: false }),
+        (error: SourceError) => {
+          if (!wanted) return;
+          if (again && error.code === AWAY) announce(error.message);
+          else setHeld({ ...here, value: null, error, loading: false });
+        },
       );
     ask();
     return () => {

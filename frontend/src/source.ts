@@ -8,6 +8,9 @@ export interface Source {
   get<T>(path: string, params?: Params): Promise<T>;
 }
 
+/** The code of a failure to reach the server at all. */
+export const AWAY = 0;
+
 /** A failure with a sentence that is fit to show. */
 export class SourceError extends Error {
   constructor(
@@ -33,7 +36,7 @@ export class HttpSource implements Source {
 
   async get<T>(path: string, params?: Params): Promise<T> {
     const response = await fetch(routeKey(path, params)).catch(() => {
-      throw new SourceError(0, "TensorBoard does not answer. Is it still running?");
+      throw new SourceError(AWAY, "TensorBoard does not answer. Is it still running?");
     });
     const body: unknown = await response.json().catch(() => null);
     if (!response.ok || body === null)

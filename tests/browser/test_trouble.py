@@ -109,7 +109,34 @@ def test_a_server_that_is_gone(own_tab: Tab) -> None:
     own_tab.page.route("**/data/plugin/numstab/**", lambda route: route.abort())
     frame.get_by_role("link", name="Health map").click()
     expect(frame.locator("main")).to_contain_text("TensorBoard does not answer. Is it still running?")
+    own_tab.page.unroute("**/data/plugin/numstab/**")
+    frame.get_by_role("button", name="Try again").click()
+    expect(frame.get_by_role("heading", level=1)).to_have_text("Health map")
     own_tab.errors.clear()  # The browser's own remark on the connection.
+
+
+def test_a_server_that_is_gone_takes_nothing_off_the_page(own_tab: Tab) -> None:
+    frame = own_tab.open(run="healthy")
+    own_tab.page.route("**/data/plugin/numstab/**", lambda route: route.abort())
+    own_tab.page.locator(".reload-button").click()
+    expect(frame.get_by_role("status").filter(has_text="TensorBoard does not answer")).to_be_visible()
+    expect(frame.get_by_role("heading", level=1)).to_have_text("Healthy")
+    own_tab.errors.clear()
+
+
+def test_long_names_do_not_widen_the_page(own_tab: Tab) -> None:
+    long = "a_name_without_a_place_to_break_it_" * 8
+
+    def lengthened(route: Route) -> None:
+        overview = route.fetch().json()
+        finding = overview["findings"][0]
+        finding["op"]["name"] = finding["summary"] = finding["op"]["source"]["function"] = long
+        finding["why"][0]["text"] = overview["verdict"]["text"] = long
+        route.fulfill(json=overview)
+
+    own_tab.page.route(OVERVIEW, lengthened)
+    own_tab.open(run="nan_softmax_log")
+    assert own_tab.document.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
 
 
 def test_names_from_a_log_are_text_and_nothing_else(own_tab: Tab) -> None:

@@ -58,7 +58,7 @@ export function Heat({ page }: { page: OpPage }) {
           />
         )}
         <StepAxis steps={histogram.steps} width={field} />
-        <p class="legend">The darker, the more of the elements. A click shows that step.</p>
+        <p class="legend">The stronger the colour, the more of the elements. A click shows that step.</p>
       </div>
     </div>
   );

@@ -35,11 +35,14 @@ export function NoStepYet({ children }: { children?: ComponentChildren }) {
 }
 
 export function Failure({ error }: { error: SourceError }) {
-  const { state } = useApp();
+  const { state, refresh } = useApp();
   if (error.code !== 404) {
     return (
       <EmptyState title="This page could not be loaded" shape="warning">
         <p>{error.message}</p>
+        <button type="button" class="button" onClick={refresh}>
+          Try again
+        </button>
       </EmptyState>
     );
   }
