@@ -46,6 +46,10 @@ def _edge_figures(o: Ops, index: int) -> dict[str, float]:
     return {"smallest": float(distance(o)[index]) + edge, "edge": edge}
 
 
+def _last_figures(o: Ops, index: int) -> dict[str, float]:
+    return {"smallest": float(distance(o)[index]), "last": 2.0 ** -float(bits_to_zero(o)[index])}
+
+
 RULES = (
     Rule(
         id="exp-growing-towards-overflow",
@@ -78,9 +82,9 @@ RULES = (
         "over at most 16 records, has used up a quarter of the bits down to where it, or what it is the root, product "
         "or quotient of, becomes 0, and meets that within four times the steps looked at; but for Log, nothing in the "
         "graph keeps it above 0",
-        explain="{op} gets operands down to {n.smallest:.3g}, and they shrink by a steady factor; once they are too "
-        "small for {f.name}, they are 0, and the result is not finite.",
-        figures=_edge_figures,
+        explain="{op} gets operands down to {n.smallest:.3g}, and they shrink by a steady factor; below about "
+        "{n.last:.2g} they are 0, and the result is not finite.",
+        figures=_last_figures,
         fix=Fix(
             "Keep the operand away from 0.",
             "gradient / tf.sqrt(mean_square)",
