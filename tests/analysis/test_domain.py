@@ -41,7 +41,7 @@ def straight(i: int) -> float:
 
 
 def halving(i: int) -> float:
-    return 0.5 ** (i / 5)
+    return float(0.5 ** (i / 5))
 
 
 @pytest.mark.parametrize(
