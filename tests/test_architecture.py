@@ -95,6 +95,13 @@ def test_every_room_is_on_the_floor_plan() -> None:
     assert {room: set(packages.replace("protobuf", "google").split(", ")) for room, packages in plan} == PACKAGES
 
 
+def test_every_module_is_described() -> None:
+    section = DESCRIPTION.read_text().partition("## Every module\n")[2].partition("\n## ")[0]
+    modules = {path.stem for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"}
+    named = set(re.findall(r"`(\w+)`", "".join(re.findall(r"\| ([^|]*) \|$", section, re.MULTILINE))))
+    assert named == modules
+
+
 @pytest.mark.parametrize(
     ("room", "statement", "culprit"),
     [
