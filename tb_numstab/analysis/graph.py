@@ -206,6 +206,12 @@ class OpGraph:
         return reaches
 
     @cached_property
+    def of_data(self) -> Mask:
+        """Slots that data and literals alone decide: no variable has a part in them, bool [N]."""
+        every = np.ones(self.size, bool)
+        return ~self.carrying(self.role(Role.VARIABLE, Role.UPDATE), every, self.size) & ~self.looped
+
+    @cached_property
     def guards(self) -> Guards:
         """What keeps operands away from poles."""
         return Guards(self)

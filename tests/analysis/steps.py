@@ -283,7 +283,8 @@ def gradient_cast(scale: float, forward: bool = False) -> Step:
 
     def step(trace: Trace, i: int) -> None:
         role = Role.FORWARD if forward else Role.GRADIENT
-        wide = op(trace, "Mul", (scale * random.normal(0, 1, 200)).astype(np.float32), data(trace, [1.0]), role=role)
+        size = variable(trace, [scale], name="size")
+        wide = op(trace, "Mul", (scale * random.normal(0, 1, 200)).astype(np.float32), size, role=role)
         narrow = op(trace, "Cast", wide.array.astype(H), wide, role=role)
         update(trace, variable(trace, np.ones(200)), op(trace, "Cast", narrow.array.astype(np.float32), narrow))
 

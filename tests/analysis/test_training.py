@@ -17,6 +17,7 @@ from tests.analysis.descents import descend
 from tests.analysis.programs import data, judge, op, returned_mean, variable
 from tests.analysis.trainings import (
     batch_normalised,
+    behind,
     dense,
     normal,
     normalised,
@@ -59,6 +60,35 @@ def in_balance() -> Findings:
     """The first loss scales are too large, then one is found."""
     scaled = keras.optimizers.LossScaleOptimizer(SGD(0.01), initial_scale=2.0**20)
     return train(dense(8), scaled, policy="mixed_float16")
+
+
+def squared_distances(offset: float) -> Findings:
+    centers = tf.constant(offset + np.random.default_rng(2).normal(size=(4, 8)), tf.float32)
+
+    def distances(x: Any) -> Any:
+        a = x + offset
+        squares = tf.reduce_sum(tf.square(a), 1, keepdims=True)
+        product = tf.matmul(a, centers, transpose_b=True)
+        return squares - 2.0 * product + tf.reduce_sum(tf.square(centers), 1)
+
+    return train(behind(distances), SGD(1e-20))
+
+
+def difference_of_squares(offset: float) -> Findings:
+    return train(behind(lambda x: tf.square(x + offset) - tf.square(x + offset + 1e-3)), SGD(1e-6))
+
+
+def log_gammas(r: float) -> Findings:
+    size = tf.constant(r)
+    return train(behind(lambda x: tf.math.lgamma(tf.abs(x) + size) - tf.math.lgamma(size)), SGD(1e-6))
+
+
+def angles(size: float) -> Findings:
+    def between(x: Any) -> Any:
+        other = x + size
+        return tf.acos(tf.minimum(tf.cos(x) * tf.cos(other) + tf.sin(x) * tf.sin(other), 1.0))
+
+    return train(behind(between))
 
 
 # rule -> (a training it must speak about, one like it where nothing is wrong)
@@ -120,6 +150,18 @@ PAIRS: dict[str, tuple[Callable[[], Findings], Callable[[], Findings]]] = {
     "gradient-underflow": (
         lambda: train(dense(16), loss=tiny, policy="mixed_float16"),
         lambda: train(dense(16), loss=tiny, policy="mixed_bfloat16"),
+    ),
+    "squared-distance-cancelled": (lambda: squared_distances(5e6), lambda: squared_distances(2.0)),
+    "difference-of-data-cancelled": (lambda: difference_of_squares(1e4), lambda: difference_of_squares(1.0)),
+    "log-gamma-difference": (lambda: log_gammas(1e6), lambda: log_gammas(1e3)),
+    "angle-of-parallel-data": (lambda: angles(1e-4), lambda: angles(0.1)),
+    "data-lost-beside-number": (
+        lambda: train(behind(lambda x: tf.math.log(1.0 + 1e-9 * x))),
+        lambda: train(behind(lambda x: tf.math.log1p(1e-9 * x))),
+    ),
+    "data-underflow": (
+        lambda: train(behind(lambda x: tf.cast(tf.cast(1e-7 * x, tf.float16), tf.float32))),
+        lambda: train(behind(lambda x: tf.cast(tf.cast(0.1 * x, tf.float16), tf.float32))),
     ),
     "log-of-probability": (
         lambda: train(dense(16), loss=cross_entropy_by_hand),

@@ -51,6 +51,11 @@ def watched(step: Callable[[int], Any], steps: int, every: int | str = 1) -> dic
     return {finding.rule: finding for finding in health.findings}
 
 
+def behind(function: Callable[[Any], Any]) -> Layers:
+    """One linear unit behind a function of the inputs."""
+    return lambda: [keras.layers.Lambda(function), keras.layers.Dense(1)]
+
+
 def dense(*units: int, activation: str = "relu", kernels: Any = "he_normal", last: Any = "he_normal") -> Layers:
     """Dense layers of these widths with an activation, and one linear unit behind them."""
 

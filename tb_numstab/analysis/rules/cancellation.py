@@ -28,19 +28,19 @@ def lost_bits(o: Ops) -> Floats:
     return np.where(all_zero, o.precision, bounds.lost_bits(o.x.lower_exp, o.y.lower_exp, o.out.upper_exp))
 
 
-def _rounded(graph: OpGraph) -> Mask:
+def rounded_slots(graph: OpGraph) -> Mask:
     """Slots whose values carry a rounding error: computed, not given."""
     exact = graph.mask("move", "clip", "select", "cast", "neg", "extremum")
     return graph.role(Role.FORWARD, Role.GRADIENT, Role.OPTIMIZER) & ~exact
 
 
-def _of_rounded(o: Ops) -> Mask:
+def of_rounded(o: Ops) -> Mask:
     """Both operands carry a rounding error."""
-    rounded = _rounded(o.graph)
+    rounded = rounded_slots(o.graph)
     return o.x_among(rounded) & o.y_among(rounded)
 
 
-def _meaningless(o: Ops) -> Mask:
+def meaningless(o: Ops) -> Mask:
     """Every element of a difference has lost its whole significand."""
     return np.asarray((o.out.size > 0) & (lost_bits(o) >= o.precision - SLACK))
 
@@ -74,7 +74,7 @@ def _denominator_like(graph: OpGraph) -> Mask:
     )
 
 
-def _feeds_pole(o: Ops) -> Mask:
+def feeds_pole(o: Ops) -> Mask:
     graph = o.graph
     return o.among(graph.feeding(_denominator_like(graph), graph.mask(*GUARDS)))
 
@@ -126,7 +126,7 @@ def _small_terms_lost(o: Ops) -> Mask:
     return np.asarray((o.y.nonzero > 0) & zero & varies & meant)
 
 
-def _is_variance(o: Ops) -> Mask:
+def is_variance(o: Ops) -> Mask:
     """E[x^2] - E[x]^2: a mean (or sum) of squares minus a square."""
     graph = o.graph
     squares = graph.mask("square", "pow") | (graph.mask("mul") & (graph.x == graph.y))
@@ -152,8 +152,8 @@ RULES = (
         id="one-pass-variance",
         title="Variance as E[x^2] - E[x]^2 has cancelled",
         families=("sub",),
-        where=lambda o: _is_variance(o) & _of_rounded(o),
-        when=_meaningless,
+        where=lambda o: is_variance(o) & of_rounded(o),
+        when=meaningless,
         precondition="the difference of a mean of squares and a squared mean has lost its whole significand, in every "
         "element",
         explain="{op} subtracted values up to {y.top} from values up to {x.top} and kept at most "
@@ -168,7 +168,7 @@ RULES = (
         id="one-pass-variance-possible",
         title="Variance as E[x^2] - E[x]^2 loses half its digits",
         families=("sub",),
-        where=_is_variance,
+        where=is_variance,
         when=lambda o: lost_bits(o) >= o.precision / 2,
         precondition="the difference of a mean of squares and a squared mean has lost half its significand or more, in "
         "every element",
@@ -252,8 +252,8 @@ RULES = (
         id="cancelled-before-pole",
         title="A cancelled difference is divided by",
         families=("sub", "add"),
-        where=lambda o: ~_is_variance(o) & _of_rounded(o) & _feeds_pole(o),
-        when=_meaningless,
+        where=lambda o: ~is_variance(o) & of_rounded(o) & feeds_pole(o),
+        when=meaningless,
         precondition="a sum or difference of two rounded numbers has lost its whole significand, in every element, "
         "and is a denominator or the argument of Sqrt, Rsqrt or Log",
         explain="{op} of values up to {x.top} and {y.top} kept at most {out.top}: with "
