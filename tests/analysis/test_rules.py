@@ -12,18 +12,7 @@ from tb_numstab.analysis.rules import ORIGIN, RULES
 from tb_numstab.analysis.rules.__main__ import document
 from tb_numstab.analysis.rules.rule import Stage
 from tb_numstab.schema.names import NOT_REPRODUCED
-from tests.analysis.digits import (
-    angle_between,
-    angles,
-    difference_of_squares,
-    finite_difference,
-    k3,
-    log_gammas,
-    log_of_one_plus,
-    squared_distances,
-    three_factors,
-    weights_cast,
-)
+from tests.analysis.digits import angles, finite_difference, k3, three_factors
 from tests.analysis.hazards import (
     arc_cosine,
     chosen_log,
@@ -207,12 +196,6 @@ CASES: dict[str, tuple[Step, Step]] = {
     "difference-of-rounded-numbers": (time_gaps(1_700_000_000, 50), time_gaps(1_700_000, 50)),
     "difference-of-rounded-numbers-possible": (time_gaps(1_700_000_000, 3600), time_gaps(1_700_000_000, 86_400 * 30)),
     "difference-step-lost": (finite_difference(1e-8), finite_difference(1e-3)),
-    "squared-distance-cancelled": (squared_distances(5e6), squared_distances(10.0)),
-    "difference-of-data-cancelled": (difference_of_squares(1e4), difference_of_squares(1.0)),
-    "log-gamma-difference": (log_gammas(1e6), log_gammas(1e3)),
-    "angle-of-parallel-data": (angle_between(4e-4), angle_between(0.1)),
-    "data-lost-beside-number": (log_of_one_plus(1e-8), log_of_one_plus(1e-3)),
-    "data-underflow": (weights_cast(1e-7), weights_cast(1e-3)),
     "small-terms-lost": (k3(0.022), k3(0.022, stable=True)),
     "loss-not-scaled": (loss_scaled(False), loss_scaled(True)),
     "phase-lost": (angles(4097, H), angles(2047, H)),
