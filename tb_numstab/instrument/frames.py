@@ -51,9 +51,11 @@ def user_frames(stack: Iterable[Any]) -> tuple[Frame, ...]:
 
     Without any, the frames of installed packages other than the frameworks.
     """
-    entries = [(f.filename, f.lineno, f.name) for f in stack]
-    kept = [e for e in entries if is_user(e[0])] or [e for e in entries if not (is_framework(e[0]) or _is_stdlib(e[0]))]
-    return tuple(make_frame(*entry) for entry in reversed(kept[-MAX_FRAMES:]))
+    entries = [(f.filename, f) for f in stack]  # every attribute of TensorFlow's frames is made when asked for
+    kept = [f for file, f in entries if is_user(file)] or [
+        f for file, f in entries if not (is_framework(file) or _is_stdlib(file))
+    ]
+    return tuple(make_frame(f.filename, f.lineno, f.name) for f in reversed(kept[-MAX_FRAMES:]))
 
 
 def innermost_user_frame(frame: FrameType | None) -> Frame | None:

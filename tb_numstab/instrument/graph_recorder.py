@@ -293,8 +293,9 @@ class GraphRecorder(Recorder):
 
     def name_variables(self) -> None:
         """Names the variables that the sites read and update: Keras layers know theirs only now."""
+        paths = self.variable_paths()
         for slot, handle in self.handles.items():
-            self.sites[slot] = self.with_variable(self.sites[slot], handle)
+            self.sites[slot] = self.with_variable(self.sites[slot], handle, paths)
 
     def written_variables(self, trainable: bool) -> dict[int, Any]:
         """Handles of the measured variables it updates, by id."""

@@ -6,7 +6,7 @@ import dataclasses
 import sys
 import threading
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -113,20 +113,21 @@ class Recorder(Listener):
 
     def describe(self, op_type: str, name: str, inputs: Sequence[Any], traceback: Any = None) -> OpSite:
         """A site with everything but what depends on the output."""
-        where = stack.context(traceback)
+        where = stack.context()
         for owner in where.owners:
             self._owners.setdefault(id(owner), owner)
         links = tuple(self.slot_of(i) for i in inputs)
-        site = OpSite(op_type, name, inputs=links, frames=where.frames, layer=where.layer)
+        forward = self.forward_slot() if where.backprop else -1
+        if forward >= 0:  # a gradient is shown at the line of what it differentiates
+            frames, layer = self.sites[forward].frames, self.sites[forward].layer
+            self._mark_differentiated(forward)
+        else:
+            frames, layer = where.frames(traceback), where.layer
+        site = OpSite(op_type, name, inputs=links, frames=frames, layer=layer)
         if op_type in FROM_ITERATOR:  # the user's data, as an argument is
             site = dataclasses.replace(site, role=Role.INPUT, inputs=())
         elif where.backprop:
-            forward = self.forward_slot()
             site = dataclasses.replace(site, role=Role.GRADIENT, gradient_of=forward)
-            if forward >= 0:
-                origin = self.sites[forward]
-                self._mark_differentiated(forward)
-                site = dataclasses.replace(site, frames=origin.frames, layer=origin.layer)
         elif any(self._follows_gradients(s) for s in links):
             site = dataclasses.replace(site, role=Role.OPTIMIZER)
         return site
@@ -203,15 +204,19 @@ class Recorder(Listener):
         """Whether a noted variable is trainable."""
         return bool(getattr(self._variables.get(handle), "trainable", False))
 
-    def with_variable(self, site: OpSite, handle: int) -> OpSite:
-        """The site with the name of the variable it reads or updates: its Keras path, if it has one."""
+    def with_variable(self, site: OpSite, handle: int, paths: Mapping[int, str] | None = None) -> OpSite:
+        """The site with the name of the variable it reads or updates: its Keras path, if it has one.
+
+        ``paths`` is from ``variable_paths``, for those who ask for many: that looks at every variable there is.
+        """
         variable = self._variables.get(handle)
         if variable is None:
             return site
-        name = self._variable_paths().get(handle, variable.name.split(":")[0])
+        paths = self.variable_paths() if paths is None else paths
+        name = paths.get(handle, variable.name.split(":")[0])
         return dataclasses.replace(site, variable=name, trainable=self.is_trained(handle))
 
-    def _variable_paths(self) -> dict[int, str]:
+    def variable_paths(self) -> dict[int, str]:
         """Keras paths by id of the variable's resource handle, from the layers and optimizers seen."""
         paths: dict[int, str] = {}
         for owner in self._owners.values():

@@ -85,25 +85,31 @@ class Context:
     """Where an op comes from.
 
     Attributes:
-      frames: the user's lines, the one to change first.
       layer: Keras path of the innermost layer, "" outside.
       backprop: True inside the construction of a gradient.
       owners: the Keras layers and optimizers at work, innermost first.
+      maker: the line that constructed the innermost of them, where no line of the user's lies below it.
     """
 
-    frames: tuple[Frame, ...]
     layer: str
     backprop: bool
     owners: tuple[Any, ...]
+    maker: Frame | None
+
+    def frames(self, traceback: Any = None) -> tuple[Frame, ...]:
+        """The user's lines, the one to change first; ``traceback`` is that of the op where it has one.
+
+        An op inside a built-in Keras layer or optimizer has no user frame of its own: the line that
+        constructed the object goes first, since that is the line to change.
+        """
+        frames = user_frames(tf_stack.extract_stack() if traceback is None else traceback)
+        if self.maker is None or self.backprop:
+            return frames
+        return (self.maker, *(f for f in frames if f != self.maker))
 
 
-def context(stack: Any = None) -> Context:
-    """The context of the op being created now; ``stack`` is its traceback where it has one already.
-
-    An op inside a built-in Keras layer or optimizer has no user frame of its own: the line that
-    constructed the object goes first, since that is the line to change.
-    """
-    frames = user_frames(tf_stack.extract_stack() if stack is None else stack)
+def context() -> Context:
+    """The context of the op being created now."""
     owners: list[Any] = []
     backprop, maker, below_user = False, None, False
     frame: FrameType | None = sys._getframe(1)
@@ -119,10 +125,8 @@ def context(stack: Any = None) -> Context:
             if maker is None and not below_user:
                 maker = constructed_at(owner)
         frame = frame.f_back
-    if maker is not None and not backprop:
-        frames = (maker, *(f for f in frames if f != maker))
     layers = (_layer_path(owner) for owner in owners)
-    return Context(frames, next((path for path in layers if path), ""), backprop, tuple(owners))
+    return Context(next((path for path in layers if path), ""), backprop, tuple(owners), maker)
 
 
 def _layer_path(owner: Any) -> str:
