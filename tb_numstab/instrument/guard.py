@@ -7,6 +7,7 @@ reaches back beyond the bad step, and running it forward finds that step.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +27,15 @@ from tb_numstab.instrument.measurement import Measurement
 from tb_numstab.instrument.randomness import host_randomness_kept
 from tb_numstab.instrument.sentinel import Label, Sentinel, nonfinite
 from tb_numstab.instrument.shadow import Handles, Shadow
-from tb_numstab.instrument.twin import CannotShadow, Twin, call_for_training, compiled_twin_of, tensor_ids, twin_of
+from tb_numstab.instrument.twin import (
+    CannotShadow,
+    Twin,
+    call_for_training,
+    compiled_twin_of,
+    first_trace,
+    tensor_ids,
+    twin_of,
+)
 from tb_numstab.schema.names import NOT_REPRODUCED
 
 MAX_REPLAYS = 100
@@ -104,7 +113,9 @@ class Guard:
         call, problem, real = None, None, Arguments(args, kwargs, {})
         try:
             twin = twin_of(function)
-            if not self._off and twin.usable and function._variable_creation_config is not None:
+            if not self._off and not twin.tried:
+                self._meet(function, args, kwargs)
+            if not self._off and twin.usable:
                 given = Arguments.of(function, args, kwargs)._replace(captured=twin.iterators)
                 real = iterators.for_training(given)
                 call = self._journal.add(function, given, twin.written)
@@ -122,6 +133,12 @@ class Guard:
             self._trained |= twin.trained
             self._shared |= twin.shared
         return result
+
+    def _meet(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """A function that no measured step has called so far: it can be replayed from now on, and is measured next."""
+        self._alerted = True
+        with host_randomness_kept(), contextlib.suppress(CannotShadow):  # the measured step says so
+            first_trace(function, Arguments.of(function, args, kwargs))
 
     def add_outputs(self, values: Any) -> None:
         """Adds results of the step that no call returned directly, such as Keras's logs."""

@@ -220,7 +220,8 @@ class Recorder(Listener):
         """Keras paths by id of the variable's resource handle, from the layers and optimizers seen."""
         paths: dict[int, str] = {}
         for owner in self._owners.values():
-            for variable in getattr(owner, "variables", None) or ():
+            variables = getattr(owner, "variables", ())
+            for variable in () if callable(variables) else variables or ():  # older optimizers have a method
                 value = getattr(variable, "_value", None)
                 handle = getattr(value, "handle", None)
                 if handle is not None and isinstance(getattr(variable, "path", None), str):

@@ -21,6 +21,7 @@ from tb_numstab.instrument.twin import (
     Twin,
     call_for_training,
     compiled_twin_of,
+    first_trace,
     flat_inputs,
     tensor_ids,
     twin_of,
@@ -57,11 +58,7 @@ class SurveyedCall:
     def _prepare(self) -> None:
         function = self._function
         given = self._given = Arguments.of(function, *self._given[:2])
-        if function._variable_creation_config is None:  # creates its variables, as its first call would
-            function.get_concrete_function(*given.args, **given.kwargs)
-        twin = twin_of(function)
-        trace = twin.trace(given.args, given.kwargs)
-        given.captured.update(twin.iterators)
+        trace, twin = first_trace(function, given), twin_of(function)
         self.repeatable = not twin.hidden_state
         self._compiled = twin.compiled
         self._host_calls = HostCalls() if twin.host_code else None

@@ -81,6 +81,7 @@ class Twin:
     """All instrumented traces of one tf.function.
 
     Attributes:
+      tried: whether it was ever asked for a trace.
       usable: the function has a trace that can be measured.
       written: ids of the handles of all variables it updates.
       trained: handles of the trainable ones among them; of all, when none is trainable.
@@ -96,7 +97,7 @@ class Twin:
         self._collector = Collector()
         self._traces: dict[int, Trace] = {}
         self._recorders: dict[int, GraphRecorder] = {}
-        self.usable = False
+        self.tried = self.usable = False
         self.written: set[int] = set()
         self.trained: dict[int, Any] = {}
         self.compiled = self.shared = False
@@ -131,14 +132,14 @@ class Twin:
         Raises:
           CannotShadow: the function does something that must not happen twice.
         """
+        self.tried = True
         if datasets.passed_over(args, kwargs):
             raise CannotShadow(datasets.REFUSAL)
         concrete = tracing_compilation.trace_function(args, kwargs, self._options)
         trace = self._traces.get(id(concrete))
         if trace is None:
-            recorder = self._recorders.pop(id(concrete.graph))
-            recorder.name_variables()
-            trace = self._traces[id(concrete)] = Trace(concrete, recorder)
+            trace = self._traces[id(concrete)] = Trace(concrete, self._recorders.pop(id(concrete.graph)))
+            trace.recorder.name_variables()
         if trace.recorder.problem is not None:
             raise trace.recorder.problem
         if trace.recorder.repeatable.refusal is not None:
@@ -218,6 +219,20 @@ def compiled_twin_of(function: Any) -> Twin:
     if twin is None:
         twin = _compiled_twins[function] = Twin(function, CompiledRecorder)
     return twin
+
+
+def first_trace(function: Any, given: Arguments) -> Trace:
+    """The trace of a function's twin for these arguments; the function then has its own first trace as well.
+
+    Raises:
+      CannotShadow: the function does something that must not happen twice.
+    """
+    if function._variable_creation_config is None:  # creates its variables, as its first call would
+        function.get_concrete_function(*given.args, **given.kwargs)
+    twin = twin_of(function)
+    trace = twin.trace(given.args, given.kwargs)
+    given.captured.update(twin.iterators)
+    return trace
 
 
 def flat_inputs(concrete: Any, arguments: Arguments) -> list[Any]:

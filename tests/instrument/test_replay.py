@@ -48,6 +48,34 @@ def test_without_replay_only_surveys_are_measured(compiled: bool, tmp_path: Path
     assert train(tmp_path, compiled, True, list(range(STEPS)), replay=False) == [0]
 
 
+def test_a_function_that_is_first_called_later_is_replayed_at_once_and_measured_next(tmp_path: Path) -> None:
+    phases = [tf.function(lambda x: tf.reduce_sum(x)), tf.function(lambda x: tf.reduce_sum(tf.math.log(x)))]
+
+    @tb_numstab.watch(every=EVERY)
+    def step(x: Any, phase: int) -> Any:
+        return phases[phase](x)
+
+    with tf.summary.create_file_writer(str(tmp_path)).as_default():
+        for i in range(STEPS):
+            step(tf.constant(batch(i)), int(i >= BAD))
+            health = tb_numstab.log_step(i)
+    assert health.origin is not None and health.origin.step == BAD
+    assert list(tb_numstab.load_run(str(tmp_path)).steps) == [0, BAD - 1, BAD, BAD + 1]
+
+
+def test_a_model_that_is_compiled_again_goes_on_being_watched(tmp_path: Path) -> None:
+    """As in fine-tuning: the callback is the same, the training function is not."""
+    model = keras.Sequential([keras.Input((WIDTH,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")])
+    health = tb_numstab.NumericalHealth(str(tmp_path), every=EVERY)
+    for loss, first in (("mse", 6), (lambda y, p: -tf.math.log(p), BAD - 2)):
+        model.compile(keras.optimizers.SGD(1e-3), loss)
+        x = np.concatenate([batch(first + i) for i in range(4)])
+        model.fit(x, x[:, :1], batch_size=8, shuffle=False, verbose=0, callbacks=[health])
+    assert health.health is not None and health.health.origin is not None
+    assert health.health.origin.step == 2
+    assert health.health.findings[0].site.op_type == "Log"
+
+
 def test_replays_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "MAX_REPLAYS", 2)
     good = BAD + 1
