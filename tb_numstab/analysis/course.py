@@ -83,7 +83,10 @@ class Course:
         self._judge(self.norm[-1])
         self.reversals.feed(parts, table, step, self.norm[-1])
         bad = bool((rows.nan + rows.inf > 0).any())
-        self.skipped = [*self.skipped, step] if bad and not _trains(graph, table) else []
+        if bad and not _trains(graph, table):
+            self.skipped.append(step)
+        else:
+            self.skipped.clear()
 
     def _judge(self, norm: float) -> None:
         """Whether the norm is out of all proportion to those before."""

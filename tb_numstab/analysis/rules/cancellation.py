@@ -126,13 +126,17 @@ def _small_terms_lost(o: Ops) -> Mask:
     return np.asarray((o.y.nonzero > 0) & zero & varies & meant)
 
 
+def squares(graph: OpGraph) -> Mask:
+    """Bool [N]: x^2, written as Square, as a power, or as x * x."""
+    return np.asarray(graph.mask("square", "pow") | (graph.mask("mul") & (graph.x == graph.y)))
+
+
 def is_variance(o: Ops) -> Mask:
     """E[x^2] - E[x]^2: a mean (or sum) of squares minus a square."""
     graph = o.graph
-    squares = graph.mask("square", "pow") | (graph.mask("mul") & (graph.x == graph.y))
     pass_on = graph.mask("move", "mul", "div", "neg")
     averages = graph.carrying(graph.mask("mean", "sum"), pass_on)
-    return np.asarray(o.x_among(averages) & o.y_among(graph.carrying(squares, pass_on)))
+    return np.asarray(o.x_among(averages) & o.y_among(graph.carrying(squares(graph), pass_on)))
 
 
 _FROM_A_NEAR_ORIGIN = Fix(

@@ -15,6 +15,7 @@ from tb_numstab.analysis.rules.cancellation import (
     meaningless,
     of_rounded,
     rounded_slots,
+    squares,
 )
 from tb_numstab.analysis.rules.rule import Rule, Stage
 from tb_numstab.schema.ops import Role
@@ -35,11 +36,12 @@ def _counts(o: Ops) -> Mask:
 def _squares_and_products(o: Ops) -> Mask:
     """a^2 - 2 a b + b^2: squares, and products with what is squared, meet in a sum."""
     g = o.graph
-    squares = g.mask("square") | (g.mask("mul") & (g.x == g.y))
-    squared = g.as_mask(g.x[squares])
-    products = g.mask("matmul", "mul") & ~squares & (squared[g.x] & (g.x >= 0) | squared[g.y] & (g.y >= 0))
+    of_squares = squares(g)
+    squared = g.as_mask(g.x[of_squares])
+    of_squared = squared[g.x] & (g.x >= 0) | squared[g.y] & (g.y >= 0)
+    products = g.mask("matmul", "mul") & ~of_squares & of_squared
     through = g.mask(*LINEAR, "add", "sub")
-    square, product = g.carrying(squares, through), g.carrying(products, through)
+    square, product = g.carrying(of_squares, through), g.carrying(products, through)
     meet = (o.x_among(square) & o.y_among(product)) | (o.x_among(product) & o.y_among(square))
     return meet & of_rounded(o) & ~is_variance(o) & ~feeds_pole(o) & _counts(o)
 
