@@ -147,8 +147,7 @@ class HealthHook(tf.compat.v1.train.SessionRunHook):  # type: ignore[misc]  # Te
         try:
             fed = run_context.original_args.feed_dict or {}
             feed = {t.ref(): v for t, v in zip(graph.sources, run_values.results["sources"], strict=True)}
-            # Copied: the user may fill the same buffer again for the next step.
-            feed |= {self._element(run_context, t).ref(): np.array(v) for t, v in fed.items()}
+            feed |= dict(_as_fed(self._element(run_context, t), v) for t, v in fed.items())
             past, before = Past(self._step, graph, feed), self._past
             self._past = past if self._options.replay else None
             measured = self._measure_what_matters(run_context.session, past, before, run_values.results["results"])
@@ -247,6 +246,14 @@ class HealthHook(tf.compat.v1.train.SessionRunHook):  # type: ignore[misc]  # Te
     def _first_step(self, session: Any) -> int:
         step = tf.compat.v1.train.get_global_step(session.graph)
         return 0 if step is None else int(session.run(step))
+
+
+def _as_fed(tensor: Any, value: Any) -> tuple[Any, Array]:
+    """What a session makes of a fed value, in the tensor's own format; by the tensor's reference.
+
+    A copy: the user may fill the same buffer again for the next step.
+    """
+    return tensor.ref(), np.array(value, tensor.dtype.as_numpy_dtype)
 
 
 def _nonfinite(array: Array) -> bool:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,3 +100,20 @@ def test_a_file_in_the_place_of_the_log_folder(tmp_path: Path, said: Callable[[]
     train(hook)
     assert hook.health is not None and hook.health.origin is not None
     assert any("nothing is logged" in message for message in said())
+
+
+@pytest.mark.parametrize("fed", [1.0, [1.0] * WIDTH, np.ones(WIDTH), np.float64(1), np.ones(WIDTH, np.int64)])
+def test_what_is_fed_is_measured_in_the_format_of_its_placeholder(
+    fed: Any, tmp_path: Path, said: Callable[[], list[str]]
+) -> None:
+    """A Python number or numpy's default float64 is a float32 once it is fed to one."""
+    with tf.Graph().as_default():
+        x = v1.placeholder(tf.float32, None)
+        w = v1.get_variable("w", initializer=np.ones(WIDTH, np.float32))
+        step = w.assign_add(tf.math.log(x) + x + tf.zeros(WIDTH))
+        with v1.train.MonitoredSession(hooks=[tb_numstab.HealthHook(str(tmp_path), every=1)]) as session:
+            session.run(step, {x: fed})
+    run = tb_numstab.load_run(str(tmp_path))
+    largest = {site.op_type: value for site, value in zip(run.table, run.column("max")[0], strict=True)}
+    assert (largest["Placeholder"], largest["Log"], largest["AssignAddVariableOp"]) == (1.0, 0.0, 2.0)
+    assert said() == []
