@@ -8,7 +8,8 @@ An op that would have an effect all the same is left out, with what depends on i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from graphlib import TopologicalSorter
@@ -82,7 +83,7 @@ class StepGraph:
       after: tensors that read, once the step is over, the variables it has updated.
       entries: what to measure; numbers index ``tensors`` followed by ``after``.
       handles: id of the variable's handle, by slot of its reads and updates.
-      trained: the sources that hold the values of trained variables.
+      trained: the sources that hold the values of trained variables before the step.
       unseen: tensors that read the trained variables that no source shows, such as those used in a loop only.
       trains: whether it updates a trained variable.
       old_kind: variables it updates that are no resource variables, by name.
@@ -114,7 +115,10 @@ class StepGraph:
         for tensor in fed:
             if is_measured(tensor.dtype.name):
                 self._add_tensor(tensor, self._describe(tensor.op))
-        ops = self._behind(fetches)
+        needs = self._needs(fetches)
+        ops = self._in_order(needs)
+        self._updates = Counter(op.inputs[0].ref() for op in ops if is_update(op.type))
+        self._later_reads = later_reads(ops, needs)
         for op in ops:
             if _OLD_KIND.match(op.type):
                 self.old_kind.add(op.inputs[0].op.name)
@@ -125,8 +129,8 @@ class StepGraph:
 
     # ---- which ops, and which of them may run again
 
-    def _behind(self, fetches: list[Any]) -> list[Any]:
-        """The ops that the fetches need, each behind those it needs itself, else by creation."""
+    def _needs(self, fetches: list[Any]) -> dict[Any, set[Any]]:
+        """The ops that the fetches need, and of each the ops it needs itself."""
         needs: dict[Any, set[Any]] = {}
         front = [f.op if isinstance(f, tf.Tensor) else f for f in fetches]
         while front:
@@ -136,6 +140,10 @@ class StepGraph:
                 # What comes round again in a loop of the old kind is no need of its first round.
                 needs[op] = {s for s in (*sources, *op.control_inputs) if s.type != "NextIteration"}
                 front += [*sources, *op.control_inputs]
+        return needs
+
+    def _in_order(self, needs: Mapping[Any, set[Any]]) -> list[Any]:
+        """The ops, each behind those it needs, else by creation."""
         created = {op: index for index, op in enumerate(self._graph.get_operations())}
         sorter, ready, order = TopologicalSorter(needs), list[tuple[int, Any]](), list[Any]()
         sorter.prepare()
@@ -209,6 +217,7 @@ class StepGraph:
         slot = self._new_slot(tensor, site)
         if op.type in READS:
             self.handles[slot] = id(op.inputs[0])
+        if op.type in READS and op not in self._later_reads:
             self._reads.setdefault(id(op.inputs[0]), slot)
             if site.trainable:
                 self.trained.append(tensor)
@@ -231,7 +240,9 @@ class StepGraph:
         self.after.append(value)
         if variable.trainable and handle not in self._reads:
             self.unseen.append(value)
-        operands = (self._position(delta),) if counts_update(op) and self._can_fetch(delta) else ()
+        # Of several updates in one step, nobody sees what each has changed.
+        counted = counts_update(op) and self._can_fetch(delta) and self._updates[op.inputs[0].ref()] == 1
+        operands = (self._position(delta),) if counted else ()
         return Entry(len(self.sites) - 1, op.type, len(self.after) - 1, operands, Update(handle, keep=False))
 
     def _describe(self, op: Any) -> OpSite:
@@ -275,6 +286,29 @@ class StepGraph:
             self._positions[tensor.ref()] = len(self.tensors)
             self.tensors.append(tensor)
         return self._positions[tensor.ref()]
+
+
+def later_reads(ops: Sequence[Any], needs: Mapping[Any, set[Any]]) -> set[Any]:
+    """Those reads of variables that may see what the step has made of them, as an average of the weights does.
+
+    A read is sure to come first if an update of its variable needs it, and it needs no update itself.
+
+    Args:
+      ops: each behind those it needs.
+      needs: the ops that an op needs.
+    """
+    handles = dict.fromkeys(op.inputs[0].ref() for op in ops if is_update(op.type))
+    bits = {handle: 1 << number for number, handle in enumerate(handles)}
+    updates = {op: bits[op.inputs[0].ref()] for op in ops if is_update(op.type)}
+    updated_before, updated_behind = dict.fromkeys(ops, 0), dict.fromkeys(ops, 0)
+    for op in ops:
+        for need in needs[op]:
+            updated_before[op] |= updated_before[need] | updates.get(need, 0)
+    for op in reversed(ops):
+        for need in needs[op]:
+            updated_behind[need] |= updated_behind[op] | updates.get(op, 0)
+    reads = {op: bits.get(op.inputs[0].ref(), 0) for op in ops if op.type in READS}
+    return {op for op, bit in reads.items() if bit & (updated_before[op] | ~updated_behind[op])}
 
 
 def _hands_on_call(op: Any) -> bool:

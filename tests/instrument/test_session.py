@@ -117,3 +117,26 @@ def test_what_is_fed_is_measured_in_the_format_of_its_placeholder(
     largest = {site.op_type: value for site, value in zip(run.table, run.column("max")[0], strict=True)}
     assert (largest["Placeholder"], largest["Log"], largest["AssignAddVariableOp"]) == (1.0, 0.0, 2.0)
     assert said() == []
+
+
+@pytest.mark.parametrize("after", ["average", "bound", "look"])
+def test_a_variable_that_is_read_or_updated_again_after_its_update_has_lost_nothing(after: str, tmp_path: Path) -> None:
+    """TensorFlow 1 averages weights, or clips them, behind the optimizer and in the same step."""
+    with tf.Graph().as_default():
+        x = v1.placeholder(tf.float32, [None, WIDTH])
+        w = v1.get_variable("w", initializer=np.ones(WIDTH, np.float32))
+        loss = tf.reduce_mean(tf.square(tf.reduce_sum(x * w, 1) - 1.0))
+        update = v1.train.GradientDescentOptimizer(0.01).minimize(loss)
+        with tf.control_dependencies([update]):
+            then = {
+                "average": lambda: tf.train.ExponentialMovingAverage(0.9).apply([w]),
+                "bound": lambda: w.assign(tf.clip_by_value(w.read_value(), -1.0, 1.0)),
+                "look": lambda: tf.reduce_sum(w.read_value()),
+            }[after]()
+        hook = tb_numstab.HealthHook(str(tmp_path), every=1)
+        with v1.train.MonitoredSession(hooks=[hook]) as session:
+            for i in range(STEPS):
+                session.run(then, {x: batch(i) if i != BAD else np.full_like(batch(i), np.inf)})
+    assert hook.health is not None
+    discarded = after == "bound"  # the clip makes a finite number of NaN
+    assert [(f.rule, f.first_step) for f in hook.health.findings] == [("nonfinite-input", BAD)] * (not discarded)
