@@ -16,36 +16,42 @@ Floats = NDArray[np.float64]
 _ABSENT = np.full(WIDTH, np.nan)
 
 
+class Pick:
+    """Which slots to look at, int64 [n]; -1 for one that was not measured. Kept by those who ask at every record."""
+
+    def __init__(self, slots: Slots) -> None:
+        self.slots = slots
+
+    @cached_property
+    def absent(self) -> Slots:
+        """Where -1 stands."""
+        return np.flatnonzero(self.slots < 0)
+
+
 class Columns:
     """Rows of some slots; every column of schema.columns.COLUMNS is an attribute, float64 [n]."""
 
-    def __init__(self, rows: Row) -> None:
+    def __init__(self, rows: Row, pick: Pick | None = None) -> None:
         self.rows = rows
-        self._slots: Slots | None = None
+        self._pick = pick
 
     @classmethod
-    def of(cls, table: Row, slots: Slots) -> Columns:
+    def of(cls, table: Row, slots: Slots | Pick) -> Columns:
         """The rows of ``slots``; absent for slot -1."""
-        some = cls(table)
-        some._slots = slots
-        return some
+        return cls(table, slots if isinstance(slots, Pick) else Pick(slots))
 
     def __getattr__(self, name: str) -> Floats:
         try:
             values = self.rows[:, INDEX[name]]
         except KeyError:
             raise AttributeError(name) from None
-        if self._slots is not None:
+        if self._pick is not None:
             # Gathered when asked for: a rule looks at few of the columns, and there are many slots.
-            values = values.take(self._slots)
-            values[self._absent] = np.nan
+            values = values.take(self._pick.slots)
+            if len(self._pick.absent):
+                values[self._pick.absent] = np.nan
             setattr(self, name, values)
         return values
-
-    @cached_property
-    def _absent(self) -> Slots:
-        assert self._slots is not None
-        return np.flatnonzero(self._slots < 0)
 
     @cached_property
     def inf(self) -> Floats:

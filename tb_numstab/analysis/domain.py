@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from tb_numstab.analysis.columns import Columns, Floats
+from tb_numstab.analysis.columns import Columns, Floats, Pick
 from tb_numstab.analysis.graph import Mask
 from tb_numstab.analysis.guards import DEPTH, Guards
-from tb_numstab.analysis.ops import Ops
+from tb_numstab.analysis.ops import Ops, Scope
 from tb_numstab.analysis.patterns import computed, never_negative, pole_operand
 from tb_numstab.schema.ops import Role
 
@@ -54,13 +54,19 @@ def _number_added(g: Guards, slot: int) -> bool:
 
 def addends_cancel(o: Ops) -> Mask:
     """Operands that are no sum with a number, and sums whose other addend holds negative numbers."""
-    graph = o.graph
-    numbers = graph.role(Role.CONSTANT) | (graph.role(Role.INPUT) & graph.scalar)
-    operands = np.where(o.among(graph.mask("div")), o.y_slots, o.x_slots)
-    x, y = graph.x[operands], graph.y[operands]
-    number_added = graph.mask("add")[operands] & (((x >= 0) & numbers[x]) | ((y >= 0) & numbers[y]))
+    number_added, x, y = o.scope.fact(_addends)
     least = np.fmin(Columns.of(o.table, x).min, Columns.of(o.table, y).min)
     return np.asarray(~number_added | (least < 0))
+
+
+def _addends(s: Scope) -> tuple[Mask, Pick, Pick]:
+    """Which operands are sums with a number, and the addends of those that are sums."""
+    graph = s.graph
+    numbers = graph.role(Role.CONSTANT) | (graph.role(Role.INPUT) & graph.scalar)
+    operands = np.where(graph.mask("div")[s.slots], s.y.slots, s.x.slots)
+    x, y = graph.x[operands], graph.y[operands]
+    number_added = graph.mask("add")[operands] & (((x >= 0) & numbers[x]) | ((y >= 0) & numbers[y]))
+    return number_added, Pick(x), Pick(y)
 
 
 def may_vanish(g: Guards, slot: int) -> bool:
@@ -82,13 +88,18 @@ def bits_to_zero(o: Ops) -> Floats:
     operands, so it is 0 below that of the larger one; everything else below the smallest normal number, where
     TensorFlow's CPU kernels flush to zero.
     """
-    graph, guards = o.graph, o.graph.guards
-    roots = [_root(guards, pole_operand(guards, int(slot))) for slot in o.slots]
-    slots, powers = np.array([r for r, _ in roots], np.int64), np.array([p for _, p in roots], np.float64)
-    largest = np.fmax(Columns.of(o.table, graph.x[slots]).max_exp, Columns.of(o.table, graph.y[slots]).max_exp)
-    last_place = largest - graph.precision[slots]
-    differs = graph.mask("sub")[slots]
-    return np.asarray(-powers * np.where(differs, last_place, graph.min_exp[slots]), np.float64)
+    roots, powers = o.scope.fact(_roots)
+    largest = np.fmax(Columns.of(o.table, roots.x).max_exp, Columns.of(o.table, roots.y).max_exp)
+    differs = roots.graph.mask("sub")[roots.slots]
+    return np.asarray(-powers * np.where(differs, largest - roots.precision, roots.min_exp), np.float64)
+
+
+def _roots(s: Scope) -> tuple[Scope, Floats]:
+    """What _root says of each operand."""
+    guards = s.graph.guards
+    found = [_root(guards, pole_operand(guards, int(slot))) for slot in s.slots]
+    slots, powers = np.array([r for r, _ in found], np.int64), np.array([p for _, p in found], np.float64)
+    return Scope.of(s.graph, slots), powers
 
 
 def _root(g: Guards, slot: int) -> tuple[int, float]:

@@ -10,8 +10,7 @@ from tb_numstab.analysis import bounds
 from tb_numstab.analysis.columns import Floats
 from tb_numstab.analysis.finding import Certainty
 from tb_numstab.analysis.graph import Mask, OpGraph
-from tb_numstab.analysis.memory import Memory
-from tb_numstab.analysis.ops import Ops
+from tb_numstab.analysis.ops import Ops, Scope
 from tb_numstab.analysis.patterns import never
 from tb_numstab.schema.columns import Row
 
@@ -101,7 +100,7 @@ def _changes(graph: OpGraph, table: Row) -> Ops:
     """Updates by a change, of a variable that was measured before it; ``v.assign(v + d)`` is listed as a sum."""
     u = graph.updates
     fit = np.array([graph.sites[s].op_type in BY_A_CHANGE for s in u.slots.tolist()], bool) & (u.old >= 0)
-    return Ops(graph, table, u.slots[fit], u.old[fit], u.change[fit], u.slots[fit], Memory())
+    return Ops(Scope(graph, u.slots[fit], u.old[fit], u.change[fit], u.slots[fit]), table)
 
 
 def _interactions(ops: Ops, effects: list[_Effect], wide: float) -> list[Interaction]:

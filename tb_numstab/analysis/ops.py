@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import string
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from types import SimpleNamespace
+from typing import TypeVar, cast
 
 import numpy as np
 
 from tb_numstab.analysis.anatomy import Anatomy
-from tb_numstab.analysis.columns import Columns, Floats, OneRow
+from tb_numstab.analysis.columns import Columns, Floats, OneRow, Pick
 from tb_numstab.analysis.graph import Mask, OpGraph, Slots
 from tb_numstab.analysis.limits import limits
 from tb_numstab.analysis.memory import Memory
@@ -20,81 +21,130 @@ from tb_numstab.analysis.narrate import op_name, variable_name
 from tb_numstab.schema.columns import Row
 from tb_numstab.schema.formats import FORMATS
 
+_T = TypeVar("_T")
+
+
+class Scope:
+    """Some slots with their operands: what the op table alone says about them, the same in every record.
+
+    Attributes:
+      graph: the op table.
+      slots: int64 [n], the slots looked at.
+      x, y: their operands. Of a variable update x is the old value and y the change.
+      out: where the result was measured: the slots themselves, but for ``v.assign(v + d)`` the sum.
+    """
+
+    def __init__(self, graph: OpGraph, slots: Slots, x: Slots, y: Slots, out: Slots) -> None:
+        self.graph = graph
+        self.slots = slots
+        self.x, self.y, self.out = Pick(x), Pick(y), Pick(out)
+        self._facts: dict[object, object] = {}
+
+    @classmethod
+    def of(cls, graph: OpGraph, slots: Slots) -> Scope:
+        """Any slots with their own operands."""
+        return cls(graph, slots, graph.x[slots], graph.y[slots], slots)
+
+    @classmethod
+    def updates(cls, graph: OpGraph) -> Scope:
+        """Every update of a variable by a change: v += d, v -= d, v.assign(v + d)."""
+        u = graph.updates
+        return cls(graph, u.slots, u.old, u.change, u.total)
+
+    def only(self, kept: Mask) -> Scope:
+        """Some of the slots, by a mask, bool [n]."""
+        return Scope(self.graph, self.slots[kept], *(pick.slots[kept] for pick in (self.x, self.y, self.out)))
+
+    def fact(self, find: Callable[[Scope], _T]) -> _T:
+        """``find(self)``; found once, since the op table decides it, and asked for at every record."""
+        if find not in self._facts:
+            self._facts[find] = find(self)
+        return cast(_T, self._facts[find])
+
+    @cached_property
+    def precision(self) -> Floats:
+        """Significand bits of the result's format."""
+        return self.graph.precision[self.slots]
+
+    @cached_property
+    def max_exp(self) -> Floats:
+        """Exponent of the largest finite number of the result's format."""
+        return self.graph.max_exp[self.slots]
+
+    @cached_property
+    def min_exp(self) -> Floats:
+        """Exponent of the smallest normal number of the result's format."""
+        return self.graph.min_exp[self.slots]
+
 
 @dataclass(frozen=True)
 class Ops:
     """Some slots in one step.
 
     Attributes:
-      graph: the op table.
+      scope: the slots and their operands.
       table: float64 [N, WIDTH], every slot's row.
-      slots: int64 [n], the slots looked at.
-      x_slots, y_slots: int64 [n], their operands, -1 where there is none. Of a variable update x is the
-        old value and y the change.
-      out_slots: int64 [n], where the result was measured: the slots themselves, but for
-        ``v.assign(v + d)`` the sum.
       memory: what earlier records showed.
     """
 
-    graph: OpGraph
+    scope: Scope
     table: Row
-    slots: Slots
-    x_slots: Slots
-    y_slots: Slots
-    out_slots: Slots
-    memory: Memory
+    memory: Memory = field(default_factory=Memory)
 
     @classmethod
-    def of(cls, graph: OpGraph, table: Row, slots: Slots, memory: Memory | None = None) -> Ops:
+    def of(cls, graph: OpGraph, table: Row, slots: Slots) -> Ops:
         """Any slots with their own operands."""
-        return cls(graph, table, slots, graph.x[slots], graph.y[slots], slots, memory or Memory())
+        return cls(Scope.of(graph, slots), table)
 
-    @classmethod
-    def updates(cls, graph: OpGraph, table: Row, memory: Memory) -> Ops:
-        """Every update of a variable by a change: v += d, v -= d, v.assign(v + d)."""
-        u = graph.updates
-        return cls(graph, table, u.slots, u.old, u.change, u.total, memory)
+    @property
+    def graph(self) -> OpGraph:
+        """The op table."""
+        return self.scope.graph
 
-    def only(self, kept: Mask) -> Ops:
-        """Some of the slots, by a mask, bool [n]."""
-        slots, x_slots, y_slots, out_slots = (
-            some[kept] for some in (self.slots, self.x_slots, self.y_slots, self.out_slots)
-        )
-        return Ops(self.graph, self.table, slots, x_slots, y_slots, out_slots, self.memory)
+    @property
+    def slots(self) -> Slots:
+        """Int64 [n], the slots looked at."""
+        return self.scope.slots
 
-    def in_record(self, table: Row) -> Ops:
-        """The same slots in another record."""
-        return Ops(self.graph, table, self.slots, self.x_slots, self.y_slots, self.out_slots, self.memory)
+    @property
+    def x_slots(self) -> Slots:
+        """Int64 [n], their first operands, -1 where there is none."""
+        return self.scope.x.slots
+
+    @property
+    def y_slots(self) -> Slots:
+        """Int64 [n], their second operands, -1 where there is none."""
+        return self.scope.y.slots
 
     @cached_property
     def x(self) -> Columns:
         """Rows of the first operand."""
-        return Columns.of(self.table, self.x_slots)
+        return Columns.of(self.table, self.scope.x)
 
     @cached_property
     def y(self) -> Columns:
         """Rows of the second operand."""
-        return Columns.of(self.table, self.y_slots)
+        return Columns.of(self.table, self.scope.y)
 
     @cached_property
     def out(self) -> Columns:
         """Rows of the result."""
-        return Columns.of(self.table, self.out_slots)
+        return Columns.of(self.table, self.scope.out)
 
     @property
     def precision(self) -> Floats:
         """Significand bits of the result's format."""
-        return self.graph.precision[self.slots]
+        return self.scope.precision
 
     @property
     def max_exp(self) -> Floats:
         """Exponent of the largest finite number of the result's format."""
-        return self.graph.max_exp[self.slots]
+        return self.scope.max_exp
 
     @property
     def min_exp(self) -> Floats:
         """Exponent of the smallest normal number of the result's format."""
-        return self.graph.min_exp[self.slots]
+        return self.scope.min_exp
 
     @property
     def low_precision(self) -> Mask:
@@ -145,7 +195,7 @@ class Ops:
             "f": limits(site.dtype),
             "x": self._row(self.x_slots[index]),
             "y": self._row(self.y_slots[index]),
-            "out": self._row(self.out_slots[index]),
+            "out": self._row(self.scope.out.slots[index]),
             "n": SimpleNamespace(**(figures or {})),
         }
         formatter = string.Formatter()

@@ -12,7 +12,7 @@ from tb_numstab.analysis.fixes import suited
 from tb_numstab.analysis.forecast import Forecast, History, forecast
 from tb_numstab.analysis.graph import OpGraph, Slots
 from tb_numstab.analysis.memory import Memory
-from tb_numstab.analysis.ops import Ops
+from tb_numstab.analysis.ops import Ops, Scope
 from tb_numstab.analysis.rules import STANDING
 from tb_numstab.analysis.rules.rule import Rule, Trend
 from tb_numstab.schema.columns import WIDTH, Row
@@ -63,7 +63,7 @@ class Standing:
     _histories: dict[str, History] = field(default_factory=dict)
     _seen: dict[tuple[str, int], _Sighting] = field(default_factory=dict)
     _graph: OpGraph | None = None
-    _scopes: dict[object, Ops] = field(default_factory=dict)
+    _scopes: dict[object, Scope] = field(default_factory=dict)
 
     def feed(self, graph: OpGraph, table: Row, step: int) -> None:
         """Takes in one record."""
@@ -71,7 +71,7 @@ class Standing:
         self._memory.course.feed(graph, table, step)
         if graph is not self._graph:
             self._graph, self._scopes = graph, self._scopes_of(graph)
-        views = {scope: ops.in_record(table) for scope, ops in self._scopes.items()}
+        views = {key: Ops(scope, table, self._memory) for key, scope in self._scopes.items()}
         for rule in STANDING:
             ops = views.get(rule.scope)
             if ops is None:
@@ -84,19 +84,17 @@ class Standing:
                     self._note(rule, ops, index, step, "")
         self._memory.remember(graph, table)
 
-    def _scopes_of(self, graph: OpGraph) -> dict[object, Ops]:
+    def _scopes_of(self, graph: OpGraph) -> dict[object, Scope]:
         """What the rules look at, by Rule.scope; most rules apply to no op of a training at all."""
         scopes = {rule.scope: self._scope(graph, rule) for rule in STANDING}
-        return {scope: ops for scope, ops in scopes.items() if len(ops.slots)}
+        return {key: scope for key, scope in scopes.items() if len(scope.slots)}
 
-    def _scope(self, graph: OpGraph, rule: Rule) -> Ops:
-        """The slots of a rule, in no record yet."""
-        table = np.empty((0, WIDTH))
-        if rule.families == ("update",):
-            ops = Ops.updates(graph, table, self._memory)
-        else:
-            ops = Ops.of(graph, table, graph.members(*rule.families), self._memory)
-        return ops if rule.where is None else ops.only(rule.where(ops))
+    def _scope(self, graph: OpGraph, rule: Rule) -> Scope:
+        """The slots of a rule."""
+        whole = Scope.updates(graph) if rule.families == ("update",) else Scope.of(graph, graph.members(*rule.families))
+        if rule.where is None:
+            return whole
+        return whole.only(rule.where(Ops(whole, np.empty((0, WIDTH)), self._memory)))
 
     def _persisting(self, rule: Rule, ops: Ops, step: int) -> Iterator[int]:
         """Where a rule has held for as many records on end as it asks, or for long enough in two."""

@@ -61,8 +61,8 @@ class StepRecord:
     def expand(self, count: int) -> Row:
         """Rows by slot number, float64 [count, WIDTH]; NaN for slots this record did not measure."""
         columns = np.full((WIDTH, count), np.nan)  # column by column, as they are read
-        known = self.slots < count
-        columns[:, self.slots[known]] = self.rows.T[:, known]
+        known = int(np.searchsorted(self.slots, count))
+        columns[:, self.slots[:known]] = self.rows.T[:, :known]
         return columns.T
 
 

@@ -8,6 +8,7 @@ outward, so that [min, max] always encloses the data.
 from __future__ import annotations
 
 import zlib
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,8 @@ def _dtype(unit: str) -> np.dtype[np.generic]:
 
 
 _DTYPES = tuple(_dtype(c.unit) for c in COLUMNS)
+_RUNS = tuple((dtype, len([*run])) for dtype, run in groupby(_DTYPES))
+"""Columns on end that are stored alike, and how many: they are read in one go."""
 _SLOT = np.dtype("<u4")
 BYTES_PER_SLOT = _SLOT.itemsize + sum(d.itemsize for d in _DTYPES) + HISTOGRAM_BINS
 """Of an unpacked table."""
@@ -68,12 +71,13 @@ def unpack(packed: bytes, count: int) -> tuple[Slots, Row, Histogram]:
     raw = inflate(packed, count * BYTES_PER_SLOT, exact=True)
     slots, offset = _slots(raw, count), count * _SLOT.itemsize
     columns = np.empty((WIDTH, count))
-    for column, dtype in zip(columns, _DTYPES, strict=True):
-        values = _from_planes(raw, offset, count, dtype)
-        column[:] = values
+    first = 0
+    for dtype, length in _RUNS:
+        values = _from_planes(raw, offset, (length, count), dtype)
+        columns[first : first + length] = values
         if dtype.kind == "i":
-            column[values == np.iinfo(dtype).min] = np.nan  # type: ignore[type-var]
-        offset += count * dtype.itemsize
+            columns[first : first + length][values == np.iinfo(dtype).min] = np.nan  # type: ignore[type-var]
+        first, offset = first + length, offset + values.nbytes
     histogram = np.frombuffer(raw, np.uint8, offset=offset).reshape(HISTOGRAM_BINS, count).T
     return slots, columns.T, histogram
 
@@ -106,7 +110,7 @@ def inflate(data: bytes, size: int, exact: bool) -> bytes:
 
 
 def _slots(raw: bytes, count: int) -> Slots:
-    slots = np.cumsum(_from_planes(raw, 0, count, _SLOT), dtype=np.int64)
+    slots = np.cumsum(_from_planes(raw, 0, (1, count), _SLOT)[0], dtype=np.int64)
     if count and (slots[-1] >= MAX_SLOTS or (np.diff(slots) <= 0).any()):
         raise RecordError("step record's slots are not ascending")
     return slots
@@ -128,6 +132,11 @@ def _planes(values: NDArray[np.generic]) -> bytes:
     return values.view(np.uint8).reshape(len(values), values.itemsize).T.tobytes()
 
 
-def _from_planes(raw: bytes, offset: int, count: int, dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
-    planes = np.frombuffer(raw, np.uint8, count * dtype.itemsize, offset).reshape(dtype.itemsize, count)
-    return np.ascontiguousarray(planes.T).view(dtype).reshape(-1)
+def _from_planes(raw: bytes, offset: int, shape: tuple[int, int], dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
+    """Columns stored one after the other by ``_planes``, each a row of the result."""
+    (columns, count), size = shape, dtype.itemsize
+    planes = np.frombuffer(raw, np.uint8, columns * count * size, offset).reshape(columns, size, count)
+    values = np.empty((columns, count, size), np.uint8)
+    for plane in range(size):  # faster than a transposed copy
+        values[:, :, plane] = planes[:, plane]
+    return values.view(dtype)[:, :, 0]

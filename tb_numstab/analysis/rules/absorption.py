@@ -7,7 +7,7 @@ import numpy as np
 from tb_numstab.analysis import bounds
 from tb_numstab.analysis.finding import Certainty, Fix, Severity
 from tb_numstab.analysis.graph import Mask, OpGraph
-from tb_numstab.analysis.ops import Ops
+from tb_numstab.analysis.ops import Ops, Scope
 from tb_numstab.analysis.rules.arithmetic import ACCUMULATE_WIDER, too_many_to_count
 from tb_numstab.analysis.rules.rule import Rule, Stage
 from tb_numstab.schema.ops import Role
@@ -32,14 +32,18 @@ def _whole_operand_lost(o: Ops) -> Mask:
     since a bias starts at 0 and passes through every size, and a correction that vanishes where it is not
     needed, as in max(x, 0) + log1p(exp(-|x|)).
     """
-    graph = o.graph
     proven = bounds.absorbs(o.x.lower_exp, o.y.upper_exp, o.precision)
     proven |= bounds.absorbs(o.y.lower_exp, o.x.upper_exp, o.precision)
-    trained = graph.carrying(graph.role(Role.VARIABLE) & graph.trainable, graph.mask("move", "cast"))
-    correction = graph.carrying(graph.mask("log1p", "exp", "softplus", "sigmoid"), graph.mask("move", "mul", "neg"))
-    meant = trained | correction
+    meant = o.scope.fact(_meant_to_vanish)
     benign = np.where(o.x.max_exp < o.y.max_exp, o.x_among(meant), o.y_among(meant))
     return np.asarray(proven & _one_is_lost(o) & (o.out.operands > 1) & ~benign)
+
+
+def _meant_to_vanish(s: Scope) -> Mask:
+    """Trained variables, and corrections, bool [N]."""
+    graph = s.graph
+    trained = graph.carrying(graph.role(Role.VARIABLE) & graph.trainable, graph.mask("move", "cast"))
+    return trained | graph.carrying(graph.mask("log1p", "exp", "softplus", "sigmoid"), graph.mask("move", "mul", "neg"))
 
 
 def _one_is_lost(o: Ops) -> Mask:

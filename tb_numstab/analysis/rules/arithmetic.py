@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tb_numstab.analysis.columns import Columns
+from tb_numstab.analysis.columns import Columns, Pick
 from tb_numstab.analysis.finding import Certainty, Fix, Severity
 from tb_numstab.analysis.graph import Mask
-from tb_numstab.analysis.ops import Ops
+from tb_numstab.analysis.ops import Ops, Scope
 from tb_numstab.analysis.rules.rule import Rule, Stage
 from tb_numstab.schema.ops import Role
 
@@ -82,13 +82,21 @@ def _order_decides(o: Ops) -> Mask:
 
     TensorFlow's graph optimizer may multiply factors of different shapes in another order.
     """
-    graph, rows = o.graph, Columns(o.table)
     found = np.zeros(len(o.slots), bool)
-    for inner, outer in ((o.x_slots, o.y), (o.y_slots, o.x)):
-        products = o.among(graph.role(Role.FORWARD)) & (inner >= 0) & graph.mask("mul")[inner]
-        largest = np.fmax(rows.max_exp[graph.x[inner]], rows.max_exp[graph.y[inner]])
-        found |= products & (largest + outer.max_exp > o.max_exp)
+    for factors, outer in zip(o.scope.fact(_inner_factors), (o.y, o.x), strict=True):
+        largest = np.fmax(*(Columns.of(o.table, factor).max_exp for factor in factors))
+        found |= largest + outer.max_exp > o.max_exp
     return np.asarray(found & (o.out.nan + o.out.inf == 0))
+
+
+def _inner_factors(s: Scope) -> list[tuple[Pick, Pick]]:
+    """The factors of each first and of each second factor; -1 where that is no product."""
+    graph = s.graph
+    found = []
+    for inner in (s.x.slots, s.y.slots):
+        products = graph.role(Role.FORWARD)[s.slots] & (inner >= 0) & graph.mask("mul")[inner]
+        found.append((Pick(np.where(products, graph.x[inner], -1)), Pick(np.where(products, graph.y[inner], -1))))
+    return found
 
 
 def _infinite_literal(o: Ops) -> Mask:

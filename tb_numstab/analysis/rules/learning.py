@@ -61,7 +61,7 @@ def _too_large(o: Ops) -> Mask:
 def _too_small(o: Ops) -> Mask:
     """No weight moves, though gradients are not small against the weights, and the loss stands."""
     course = o.memory.course
-    if not course.stands or not np.nanmax(_ratio(o), initial=0) < SMALL:
+    if (_ratio(o) >= SMALL).any() or not course.stands:
         return never(o)
     weights = np.sqrt(np.nansum(o.out.sum_sq))
     return np.full(len(o.slots), course.norm[-1] > WEAK * weights)

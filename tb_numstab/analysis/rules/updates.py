@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from tb_numstab.analysis.columns import Columns, Floats
+from tb_numstab.analysis.columns import Columns, Floats, Pick
 from tb_numstab.analysis.finding import Certainty, Fix, Severity
 from tb_numstab.analysis.graph import Mask, Slots
 from tb_numstab.analysis.memory import LOST
-from tb_numstab.analysis.ops import Ops
+from tb_numstab.analysis.ops import Ops, Scope
 from tb_numstab.analysis.patterns import never
 from tb_numstab.analysis.rules.cancellation import lost_steps
 from tb_numstab.analysis.rules.rule import Rule, Stage
@@ -40,11 +40,18 @@ def _gap(o: Ops) -> Floats:
     return np.asarray(_exponent(o) - o.y.max_exp, np.float64)
 
 
-def _factors(o: Ops) -> tuple[Slots, Slots]:
+def _factors(s: Scope) -> tuple[Slots, Slots]:
     """The factors of each change that is a product; -1 for any other change."""
-    g = o.graph
-    products = g.mask("mul")[o.y_slots] & (o.y_slots >= 0)
-    return np.where(products, g.x[o.y_slots], -1), np.where(products, g.y[o.y_slots], -1)
+    g = s.graph
+    products = g.mask("mul")[s.y.slots] & (s.y.slots >= 0)
+    return np.where(products, g.x[s.y.slots], -1), np.where(products, g.y[s.y.slots], -1)
+
+
+def _gradients(s: Scope) -> Pick:
+    """The gradient of each change that is learning rate times gradient; -1 for any other change."""
+    after = s.graph.role(Role.GRADIENT, Role.OPTIMIZER)
+    x, y = _factors(s)
+    return Pick(np.where((x >= 0) & after[x], x, np.where((y >= 0) & after[y], y, -1)))
 
 
 def _meant(o: Ops) -> Mask:
@@ -53,10 +60,7 @@ def _meant(o: Ops) -> Mask:
     A converged model's updates vanish with its gradients, and losing those loses nothing. Where the
     change is learning rate times gradient, the gradient itself is compared with the variable.
     """
-    after = o.graph.role(Role.GRADIENT, Role.OPTIMIZER)
-    x, y = _factors(o)
-    gradient = np.where((x >= 0) & after[x], x, np.where((y >= 0) & after[y], y, -1))
-    size = Columns.of(o.table, gradient).max_exp
+    size = Columns.of(o.table, o.scope.fact(_gradients)).max_exp
     near = _gap(o) <= o.precision + NEAR
     return np.where(np.isnan(size), near, size >= _exponent(o) - MEANT)
 
@@ -73,8 +77,10 @@ def _never_moved(o: Ops) -> Mask:
     In float32 and wider a change of half an ulp is too small to matter soon, so there every trained
     variable must stand still.
     """
-    matters = o.low_precision | _everything_lost(o)
-    return np.asarray((_share(o) >= LOST) & np.isnan(o.memory.moved_exp[o.slots]) & matters & _meant(o))
+    lost = np.asarray((_share(o) >= LOST) & np.isnan(o.memory.moved_exp[o.slots]))
+    if not lost.any():
+        return lost
+    return np.asarray(lost & (o.low_precision | _everything_lost(o)) & _meant(o))
 
 
 def _average_never_moved(o: Ops) -> Mask:
@@ -82,7 +88,7 @@ def _average_never_moved(o: Ops) -> Mask:
 
     Its change is a small factor times a difference that is not small against the variable.
     """
-    x, y = _factors(o)
+    x, y = o.scope.fact(_factors)
     difference = np.fmax(Columns.of(o.table, x).max_exp, Columns.of(o.table, y).max_exp)
     still = (_share(o) >= LOST) & np.isnan(o.memory.moved_exp[o.slots])
     return np.asarray(still & (difference >= _exponent(o) - MEANT))
