@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,11 @@ from typing import Any
 import pytest
 
 from tb_numstab.analysis.finding import Fix
-from tb_numstab.cli import check
+from tb_numstab.cli import judging
 from tb_numstab.cli.check import FOLLOW_SECONDS
 from tb_numstab.cli.check_output import Checked, Summary, as_text
 from tb_numstab.cli.main import main
-from tb_numstab.schema.ops import Frame
+from tb_numstab.schema.ops import Frame, OpSite
 from tb_numstab.store.event_files import read_runs
 from tb_numstab.views.subject import Subjects
 from tests.support.processes import LAUNCH
@@ -218,8 +219,43 @@ def test_every_worker_is_judged(cli: Cli, small: SyntheticRun, tmp_path: Path) -
 def test_judging_of_a_run_tells_how_far_it_is(logdir: Path) -> None:
     (run,) = read_runs(str(logdir), "healthy")
     told: list[tuple[str, int, int]] = []
-    check._judged(run, run.sessions[0], lambda *part: told.append(part))
+    judging.judge(run.sessions[0], run.name, lambda *part: told.append(part))
     assert told == [("healthy", done, 80) for done in range(80)]
+
+
+def test_many_sessions_are_judged_side_by_side(cli: Cli, logdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = cli("check", logdir, "--json")
+    started: list[int] = []
+
+    class Counted(ProcessPoolExecutor):
+        """Tells that it was made."""
+
+        def __init__(self, processes: int, *how: Any) -> None:
+            started.append(processes)
+            super().__init__(processes, *how)
+
+    monkeypatch.setattr(judging, "MANY", 4 * 80)
+    monkeypatch.setattr(judging, "ProcessPoolExecutor", Counted)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    assert cli("check", logdir, "--json") == alone
+    assert started == [2]
+
+
+def test_a_process_that_is_killed_loses_no_session(logdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Deadly(list[OpSite]):
+        """Ends the process it is sent to."""
+
+        def __reduce__(self) -> tuple[Callable[[int], None], tuple[int]]:
+            return os._exit, (1,)
+
+    wanted = [(run, session) for run in read_runs(str(logdir)) for session in run.sessions]
+    names = [run.name for run, _ in wanted]
+    alone = [subject.verdict for subject in judging.judged(wanted, "Judging")]
+    wanted[2][1].table = Deadly(wanted[2][1].table)
+    monkeypatch.setattr(judging, "MANY", 1)
+    subjects = [*judging.judged(wanted, "Judging")]
+    assert [subject.run.name for subject in subjects] == names
+    assert [subject.verdict for subject in subjects] == alone
 
 
 # ---- check: bad input -------------------------------------------------------------------------

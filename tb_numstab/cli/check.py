@@ -5,20 +5,20 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import partial
 
-from tb_numstab.analysis.engine import Engine
 from tb_numstab.analysis.finding import Finding, Severity
 from tb_numstab.analysis.rules import RULES
 from tb_numstab.cli import reading
 from tb_numstab.cli.check_output import FORMATS, Checked, Summary
 from tb_numstab.cli.errors import EXIT_CLEAN, EXIT_FINDINGS, CliError
+from tb_numstab.cli.judging import judged
 from tb_numstab.cli.text import printable
-from tb_numstab.store.event_files import LogFolder, Progress
+from tb_numstab.store.event_files import LogFolder
 from tb_numstab.store.run_data import RunData, Session
 from tb_numstab.views.op_index import OpIndex
 from tb_numstab.views.subject import Judged, Subjects
@@ -80,8 +80,7 @@ def run(options: argparse.Namespace) -> int:
     if options.follow:
         return _follow(options, known)
     runs = reading.read(options)
-    with reading.ProgressLine("Judging") as progress:
-        checked = [*_check(runs, options, known, partial(_judged, progress=progress))]
+    checked = _check(runs, options, known, partial(judged, verb="Judging"))
     failed = _failed(checked, options)
     problems = [(r.name, text) for r in runs for text in r.problems]
     print(FORMATS[options.format](Summary(options.logdir, options.fail_on, failed, checked, problems)))
@@ -108,41 +107,34 @@ def _check(
     runs: Sequence[RunData],
     options: argparse.Namespace,
     known: _Known,
-    judge: Callable[[RunData, Session], Judged],
-) -> Iterator[Checked]:
+    judge: Callable[[Sequence[tuple[RunData, Session]]], Iterable[Judged]],
+) -> list[Checked]:
     """Each session that is to be judged, without the findings that do not count."""
-    for run_data in runs:
-        for session, earlier in _wanted(run_data, options.all_sessions):
-            subject = judge(run_data, session)
-            selected = [f for f in subject.findings if any(fnmatchcase(f.rule, p) for p in options.select)]
-            new = [f for f in selected if _identity(f, subject.ops) not in known]
-            yield Checked(
-                subject,
-                new,
-                known=len(selected) - len(new),
-                unselected=len(subject.findings) - len(selected),
-                earlier=earlier,
-            )
+    wanted = [(run, session) for run in runs for session in _wanted(run, options.all_sessions)]
+    checked = []
+    for subject in judge(wanted):
+        selected = [f for f in subject.findings if any(fnmatchcase(f.rule, p) for p in options.select)]
+        new = [f for f in selected if _identity(f, subject.ops) not in known]
+        item = Checked(
+            subject,
+            new,
+            known=len(selected) - len(new),
+            unselected=len(subject.findings) - len(selected),
+            earlier=[] if options.all_sessions else _before(subject.run, subject.session),
+        )
+        checked.append(item)
+    return checked
 
 
-def _wanted(run: RunData, all_sessions: bool) -> Iterator[tuple[Session, list[Session]]]:
-    """The sessions to judge, each with the earlier ones of its worker that are not judged."""
-    for worker in dict.fromkeys(session.worker for session in run.measured):
-        *earlier, latest = (session for session in run.measured if session.worker == worker)
-        if all_sessions:
-            yield from ((session, []) for session in (*earlier, latest))
-        else:
-            yield latest, earlier
+def _wanted(run: RunData, all_sessions: bool) -> list[Session]:
+    """The sessions to judge: the latest of each worker, or all of them."""
+    latest = {session.worker: session for session in run.measured}
+    return run.measured if all_sessions else [*latest.values()]
 
 
-def _judged(run: RunData, session: Session, progress: Progress) -> Judged:
-    """The session with all of its records judged, and nothing else derived from them; tells how far it is."""
-    engine = Engine()
-    engine.extend(session.table)
-    for done, record in enumerate(session.records()):
-        progress(run.name, done, len(session.steps))
-        engine.feed(record)
-    return Judged(run, session, engine.findings(), engine.verdict(), OpIndex(session.table))
+def _before(run: RunData, session: Session) -> list[Session]:
+    """The earlier sessions of the same worker."""
+    return [other for other in run.measured if other.worker == session.worker and other.id < session.id]
 
 
 def _identity(finding: Finding, ops: OpIndex) -> tuple[str, str]:
@@ -154,8 +146,7 @@ def _baseline(options: argparse.Namespace) -> _Known:
     if options.baseline is None:
         return ()
     runs = reading.read(argparse.Namespace(logdir=options.baseline, run=None))
-    with reading.ProgressLine("Judging the baseline") as progress:
-        checked = [*_check(runs, options, (), partial(_judged, progress=progress))]
+    checked = _check(runs, options, (), partial(judged, verb="Judging the baseline"))
     return {_identity(f, c.subject.ops) for c in checked for f in c.findings}
 
 
@@ -172,7 +163,7 @@ def _follow(options: argparse.Namespace, known: _Known) -> int:
         while True:
             started = time.monotonic()
             runs = reading.read_folder(folder, options, told_problems)
-            checked = [*_check(runs, options, known, lambda run, session: subjects.get(run, session.id))]
+            checked = _check(runs, options, known, lambda wanted: (subjects.get(run, s.id) for run, s in wanted))
             failed = failed or _failed(checked, options)
             news = [item for item in (_news(c, told) for c in checked) if item.findings]
             if news:
