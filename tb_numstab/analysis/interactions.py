@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from tb_numstab.analysis import bounds
-from tb_numstab.analysis.columns import Floats
+from tb_numstab.analysis.columns import Columns, Floats
 from tb_numstab.analysis.finding import Certainty
 from tb_numstab.analysis.graph import Mask, OpGraph
 from tb_numstab.analysis.ops import Ops, Scope
-from tb_numstab.analysis.patterns import never
+from tb_numstab.analysis.patterns import literals, logits, never
 from tb_numstab.schema.columns import Row
+from tb_numstab.schema.ops import Role
 
 SUMS = ("add", "sub")
 PRODUCTS = ("mul",)
@@ -39,6 +40,7 @@ class Interaction:
         POSSIBLE when the extremes could meet.
       affected: share of elements the effect was counted on, [0, 1]; NaN where it was not counted.
       reaches: whether the result flows into a returned value or a variable.
+      expected: why the smaller operand is meant to be lost; "" where it is not.
       text: one sentence with the numbers.
     """
 
@@ -50,6 +52,7 @@ class Interaction:
     certainty: Certainty
     affected: float
     reaches: bool
+    expected: str
     text: str
 
 
@@ -76,7 +79,7 @@ def interactions(graph: OpGraph, table: Row) -> list[Interaction]:
       table: float64 [N, WIDTH], every slot's row in the step.
 
     Returns:
-      The proven ones first, then the counted, each by the width of the gap.
+      The proven ones first, then the counted, each by the width of the gap; what is meant to be so comes last.
     """
     found: list[Interaction] = []
     for ops, effects, wide in (
@@ -88,7 +91,7 @@ def interactions(graph: OpGraph, table: Row) -> list[Interaction]:
     ):
         if len(ops.slots):
             found += _interactions(ops, effects(ops), wide)
-    return sorted(found, key=lambda i: (list(Certainty).index(i.certainty), -i.gap, i.slot))
+    return sorted(found, key=lambda i: (i.expected != "", list(Certainty).index(i.certainty), -i.gap, i.slot))
 
 
 def _binary(graph: OpGraph, table: Row, families: tuple[str, ...]) -> Ops:
@@ -119,6 +122,8 @@ def _interaction(ops: Ops, effects: list[_Effect], k: int, gap: float) -> Intera
             effect, certainty, affected = hit.name, level, float(hit.affected[k])
             break
     slot = int(ops.slots[k])
+    expected = _expected(ops, slot) if effect == "absorbed" else ""
+    text = ops.explain(_template(ops, slot, effect, certainty), k)[0]
     return Interaction(
         slot=slot,
         x=int(ops.x_slots[k]),
@@ -128,8 +133,23 @@ def _interaction(ops: Ops, effects: list[_Effect], k: int, gap: float) -> Intera
         certainty=certainty,
         affected=affected,
         reaches=bool(ops.graph.reaches_result[slot]),
-        text=ops.explain(_template(ops, slot, effect, certainty), k)[0],
+        expected=expected,
+        text=f"{text} That is meant to be: {expected}." if expected else text,
     )
+
+
+def _expected(ops: Ops, slot: int) -> str:
+    """Why the smaller operand of a sum is meant to be lost; "" where it is not."""
+    graph, rows = ops.graph, Columns(ops.table)
+    if graph.family(slot) not in SUMS:
+        return ""
+    literal = literals(graph)
+    larger, smaller = sorted((int(graph.x[slot]), int(graph.y[slot])), key=lambda s: -rows.max_exp[s])
+    if literal[smaller]:
+        return "the number is there for smaller values"
+    if literal[larger] and graph.scalar[slot] and graph.sites[slot].role is Role.OPTIMIZER:
+        return "a correction for the first steps has worn off"
+    return "a mask" if logits(graph)[slot] and rows.max[larger] <= 0 else ""
 
 
 _OPERANDS = "{op} of operands up to {x.top} and {y.top}: "

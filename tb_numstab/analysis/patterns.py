@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tb_numstab.analysis.columns import Columns
-from tb_numstab.analysis.graph import Mask
+from tb_numstab.analysis.graph import Mask, OpGraph
 from tb_numstab.analysis.guards import DEPTH, Guards, Test
 from tb_numstab.analysis.ops import Ops
 from tb_numstab.schema.ops import Role
@@ -36,6 +36,16 @@ def structural(test: Test) -> Callable[[Ops], Mask]:
 def always(o: Ops) -> Mask:
     """Whatever was measured."""
     return np.ones(len(o.slots), bool)
+
+
+def literals(graph: OpGraph) -> Mask:
+    """Slots that hold a number of the program's text, bool [N]."""
+    return graph.carrying(graph.role(Role.CONSTANT), graph.mask("move", "cast", "neg"))
+
+
+def logits(graph: OpGraph) -> Mask:
+    """Arguments of a Softmax, and sums on the way there: what a mask is added to, bool [N]."""
+    return graph.feeding(graph.as_mask(graph.x[graph.members("softmax", "log-softmax")]), graph.mask("add", "move"))
 
 
 def computed(g: Guards, slot: int) -> bool:

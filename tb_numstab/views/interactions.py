@@ -108,5 +108,6 @@ def _view(subject: Subject, record: StepRecord, found: Interaction) -> Json:
         "certainty": found.certainty.value,
         "affected": plain(found.affected),
         "reaches": found.reaches,
+        "expected": found.expected,
         "text": found.text,
     }

@@ -9,7 +9,8 @@ import numpy as np
 from tb_numstab.analysis.finding import Certainty
 from tb_numstab.analysis.graph import OpGraph
 from tb_numstab.analysis.interactions import Interaction, interactions
-from tests.analysis.programs import LINES, Step, binary, data, op, update, variable
+from tb_numstab.schema.ops import Role
+from tests.analysis.programs import LINES, Step, binary, data, literal, op, update, variable
 from tests.support.numpy_trace import Trace
 
 
@@ -92,3 +93,30 @@ def test_a_variable_and_its_change_are_listed_with_the_elements_that_stood_still
 def test_operands_of_one_scale_are_not_listed() -> None:
     assert found(binary("AddV2", np.add, [1.0, 2.0], [3.0, 4.0])) == []
     assert found(binary("Mul", np.multiply, [1.0, 2.0], [3.0, 1e-5])) == []
+
+
+def test_what_is_meant_to_be_lost_comes_last_and_says_why() -> None:
+    def step(trace: Trace, i: int) -> None:
+        one, epsilon = literal(trace, 1.0), literal(trace, 1e-10)
+        op(trace, "Sub", np.array(1.0, np.float32), one, data(trace, 1e-12), role=Role.OPTIMIZER)  # 1 - beta^t
+        op(trace, "AddV2", np.full(2, 1.0, np.float32), data(trace, [1.0, 1.0]), epsilon)
+        scores, mask = data(trace, [0.5, 0.25]), data(trace, [0.0, -1e9])
+        op(
+            trace,
+            "Softmax",
+            np.array([1.0, 0.0], np.float32),
+            op(trace, "AddV2", scores.array + mask.array, scores, mask),
+        )
+        op(trace, "AddV2", np.full(2, 1e9, np.float32), data(trace, [1e9, 1e9]), data(trace, [0.5, 0.25]))
+
+    listed = found(step)
+    assert [i.expected for i in listed] == [
+        "",
+        "a correction for the first steps has worn off",
+        "the number is there for smaller values",
+        "a mask",
+    ]
+    assert listed[2].text.endswith(
+        "every element of the smaller one is lost (24 bits). That is meant to be: "
+        "the number is there for smaller values."
+    )

@@ -6,23 +6,19 @@ import numpy as np
 
 from tb_numstab.analysis import bounds
 from tb_numstab.analysis.finding import Certainty, Fix, Severity
-from tb_numstab.analysis.graph import Mask, OpGraph
+from tb_numstab.analysis.graph import Mask
 from tb_numstab.analysis.ops import Ops, Scope
+from tb_numstab.analysis.patterns import literals, logits
 from tb_numstab.analysis.rules.arithmetic import ACCUMULATE_WIDER, too_many_to_count
 from tb_numstab.analysis.rules.rule import Rule, Stage
 from tb_numstab.schema.ops import Role
 
 
-def _literals(graph: OpGraph) -> Mask:
-    """Slots that hold a number of the program's text, bool [N]."""
-    return graph.carrying(graph.role(Role.CONSTANT), graph.mask("move", "cast", "neg"))
-
-
 def _meant_to_count(o: Ops) -> Mask:
     """Forward ops but for sums with a literal, an epsilon that is meant to be lost, and masks before Softmax."""
-    graph, literal = o.graph, _literals(o.graph)
-    masks = graph.feeding(graph.as_mask(graph.x[graph.members("softmax", "log-softmax")]), graph.mask("add", "move"))
-    return o.among(graph.role(Role.FORWARD) & ~masks) & ~o.x_among(literal) & ~o.y_among(literal)
+    literal = literals(o.graph)
+    counts = o.graph.role(Role.FORWARD) & ~logits(o.graph)
+    return o.among(counts) & ~o.x_among(literal) & ~o.y_among(literal)
 
 
 def _whole_operand_lost(o: Ops) -> Mask:
@@ -53,7 +49,7 @@ def _one_is_lost(o: Ops) -> Mask:
 
 def _literals_meet(o: Ops) -> Mask:
     """A sum of two literals."""
-    literal = _literals(o.graph)
+    literal = literals(o.graph)
     return o.x_among(literal) & o.y_among(literal) & o.among(o.graph.role(Role.FORWARD))
 
 
