@@ -110,6 +110,10 @@ class OpGraph:
     def _roles(self) -> NDArray[np.int64]:
         return np.array([_ROLE_NUMBER[s.role] for s in self.sites], np.int64)
 
+    def of_type(self, *op_types: str) -> Mask:
+        """Bool [N], true for the slots of these op types."""
+        return np.array([s.op_type in op_types for s in self.sites], bool)
+
     def in_format(self, name: str) -> Mask:
         """Bool [N], true for the slots of this dtype."""
         return np.asarray(self._dtypes == name)

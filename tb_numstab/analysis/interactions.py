@@ -102,7 +102,7 @@ def _binary(graph: OpGraph, table: Row, families: tuple[str, ...]) -> Ops:
 def _changes(graph: OpGraph, table: Row) -> Ops:
     """Updates by a change, of a variable that was measured before it; ``v.assign(v + d)`` is listed as a sum."""
     u = graph.updates
-    fit = np.array([graph.sites[s].op_type in BY_A_CHANGE for s in u.slots.tolist()], bool) & (u.old >= 0)
+    fit = graph.of_type(*BY_A_CHANGE)[u.slots] & (u.old >= 0)
     return Ops(Scope(graph, u.slots[fit], u.old[fit], u.change[fit], u.slots[fit]), table)
 
 

@@ -61,8 +61,7 @@ def _differs_from_data_alone(o: Ops) -> Mask:
 
 def _of_lgammas(o: Ops) -> Mask:
     g = o.graph
-    lgamma = g.as_mask([s for s in g.members("polygamma") if g.sites[s].op_type == "Lgamma"])
-    carried = g.carrying(lgamma, g.mask("add", "sub", "move", "cast"))
+    carried = g.carrying(g.of_type("Lgamma"), g.mask("add", "sub", "move", "cast"))
     return o.x_among(carried) & o.y_among(carried) & _counts(o)
 
 
@@ -73,9 +72,8 @@ def _last_place(o: Ops) -> Floats:
 
 def _angle_of_data(o: Ops) -> Mask:
     g = o.graph
-    wanted = g.as_mask([s for s in g.members("inverse-trig") if g.sites[s].op_type in ("Acos", "Acosh")])
     computed = g.carrying(rounded_slots(g), g.mask("move", "clip", "cast"))
-    return o.among(wanted & g.of_data) & o.x_among(computed) & _counts(o)
+    return o.among(g.of_type("Acos", "Acosh") & g.of_data) & o.x_among(computed) & _counts(o)
 
 
 def _smallest_angle(o: Ops) -> Floats:
