@@ -299,7 +299,7 @@ def test_damage_is_said_and_the_rest_is_judged(cli: Cli, logdir: Path, small: Sy
     code, out, err = cli("check", tmp_path)
     assert code == 0
     assert out.startswith(".: healthy")
-    assert "is damaged at byte" in err
+    assert "is damaged: everything from byte" in err
 
 
 def test_folder_with_nothing_but_damage(cli: Cli, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,8 @@ from tb_numstab.schema.op_table import OpTableChunk, encode_ops
 from tb_numstab.schema.ops import OpSite
 from tb_numstab.schema.record import StepRecord, encode_record
 from tb_numstab.store.assemble import MAX_GAP, UNDESCRIBED
-from tb_numstab.store.event_files import read_runs
+from tb_numstab.store.event_files import MAX_GAPS, read_runs
+from tb_numstab.store.tfrecord import SEARCHED, read_records
 from tests.support.readers import PROVIDERS, only_run, provided_runs
 from tests.support.runs import SyntheticRun
 from tests.support.synthetic import SESSION, START, Recorder, framed
@@ -42,19 +44,57 @@ def test_flipped_byte_in_a_record_costs_that_record(small: SyntheticRun, tmp_pat
     path.write_bytes(content)
     data = only_run(tmp_path)
     assert data.sessions[0].steps == list(range(9))
-    assert data.problems == [f"{path.name} holds a damaged event, which was skipped."]
+    assert data.problems == [f"{path.name} is damaged: 1 event could not be read."]
 
 
-def test_flipped_byte_in_a_length_costs_the_rest(small: SyntheticRun, tmp_path: Path) -> None:
+def test_damage_that_no_record_follows_costs_the_rest(small: SyntheticRun, tmp_path: Path) -> None:
     small.write(tmp_path)
     (path,) = tmp_path.iterdir()
     size = path.stat().st_size
-    broken = bytearray(framed(b"an event"))
-    broken[0] ^= 1
-    path.write_bytes(path.read_bytes() + broken)
+    path.write_bytes(path.read_bytes() + flipped(framed(b"an event"), 0))
+    data = only_run(tmp_path)
+    assert data.problems == [f"{path.name} is damaged: everything from byte {size} on could not be read."]
+    assert data.sessions[0].steps == list(range(10))
+
+
+def test_flipped_byte_in_a_length_costs_one_record(small: SyntheticRun, tmp_path: Path) -> None:
+    small.write(tmp_path)
+    (path,) = tmp_path.iterdir()
+    at = positions(path)[5]
+    path.write_bytes(flipped(path.read_bytes(), at))
+    data = only_run(tmp_path)
+    assert len(data.sessions[0].steps) == 9
+    assert re.fullmatch(rf"{path.name} is damaged: [\d,]+ bytes in 1 place could not be read\.", data.problems[0])
+
+
+@pytest.mark.parametrize("size", [0, 1, 300, SEARCHED - 6, SEARCHED, 2 * SEARCHED + 5])
+def test_records_behind_a_torn_one_are_found(small: SyntheticRun, tmp_path: Path, size: int) -> None:
+    """A disk that is full for a while loses any number of bytes, or a file system puts zeros in their place."""
+    small.write(tmp_path)
+    (path,) = tmp_path.iterdir()
+    content, at = path.read_bytes(), positions(path)[6]
+    path.write_bytes(content[: at + 5] + bytes(size) + content[at + 9 :])
+    steps = only_run(tmp_path).sessions[0].steps
+    assert len(steps) == 9 and steps[-1] == 9
+
+
+def test_a_file_of_nothing_but_damage_is_given_up(small: SyntheticRun, tmp_path: Path) -> None:
+    small.write(tmp_path)
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes() + b"?".join([framed(b"")] * (3 * MAX_GAPS)))
     (problem,) = only_run(tmp_path).problems
-    assert problem == f"{path.name} is damaged at byte {size}: the rest of the file could not be read."
-    assert only_run(tmp_path).sessions[0].steps == list(range(10))
+    assert f"in {MAX_GAPS} places and everything from byte" in problem
+
+
+def positions(path: Path) -> list[int]:
+    """Where each record of an intact event file begins."""
+    with path.open("rb") as file:
+        return [0, *(record.end for record in read_records(file))]
+
+
+def flipped(content: bytes, at: int) -> bytes:
+    """The bytes with one bit of one byte changed."""
+    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

@@ -43,6 +43,18 @@ def crc32c(data: bytes) -> int:
     return int(start[0]) ^ (int(crcs[0]) if len(crcs) else 0) ^ _ONES
 
 
+def header_positions(data: bytes) -> NDArray[np.intp]:
+    """Where eight bytes are followed by their own masked CRC-32C, as the length is that begins a TFRecord."""
+    pairs = np.frombuffer(data[:-1], np.uint8) | np.frombuffer(data[1:], np.uint8).astype("<u2") << 8
+    count = len(pairs) - 10
+    if count <= 0:
+        return np.empty(0, np.intp)
+    own = reduce(np.bitwise_xor, (_pair_table(6 - 2 * k)[pairs[2 * k : 2 * k + count]] for k in range(4)))
+    crcs = own ^ np.uint32(crc32c(bytes(8)))
+    masked = (crcs >> 15 | crcs << 17) + np.uint32(_MASK_DELTA)
+    return np.flatnonzero(masked == (pairs[8 : 8 + count] | pairs[10 : 10 + count].astype(np.uint32) << 16))
+
+
 def _moved_on(crcs: Words, length: int) -> Words:
     """The CRCs of the same messages with ``length`` zeros, a power of two of them, after each."""
     low, high = _tables(length)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -16,7 +16,10 @@ from tb_numstab.schema.names import PLUGIN_NAME, parse_tag
 from tb_numstab.store.assemble import RunBuilder, Stored
 from tb_numstab.store.remote import RemoteFile, is_remote, walk
 from tb_numstab.store.run_data import RunData
-from tb_numstab.store.tfrecord import FramingError, StoredRecord, read_records
+from tb_numstab.store.tfrecord import FramingError, StoredRecord, find_record, read_records
+
+MAX_GAPS = 100
+"""Damaged places of a file behind which its records are looked for; to look costs time."""
 
 Progress = Callable[[str, int, int], None]
 """Called with (file name, files done, files in all) before each file."""
@@ -83,6 +86,7 @@ class _Series:
     _owners: dict[str, str] = field(default_factory=dict)
     _ends: dict[str, int] = field(default_factory=dict)
     _damaged: Counter[str] = field(default_factory=Counter)
+    _gaps: dict[str, list[int]] = field(default_factory=dict)
 
     @property
     def problems(self) -> list[str]:
@@ -92,22 +96,40 @@ class _Series:
 
     def read(self, path: str) -> None:
         """Adds what an event file holds beyond what was read of it before."""
-        name = os.path.basename(path)
         self.unreadable.pop(path, None)
+        try:
+            while (damage := self._add_records(path)) is not None and self._skip(path, damage):
+                pass
+        except OSError as error:
+            self.unreadable[path] = f"{os.path.basename(path)} could not be read: {error.strerror or error}."
+            return
+        if lost := _lost(self._damaged[path], self._gaps.get(path, []), damage):
+            self.unreadable[path] = f"{os.path.basename(path)} is damaged: {lost} could not be read."
+
+    def _add_records(self, path: str) -> int | None:
+        """Adds the records that follow; returns where the file is damaged, None at its end."""
         start = self._ends.get(path, 0)
         try:
             with _open(path, start) as file:
                 for record in read_records(file, start):
                     self._damaged[path] += not self._add(record)
                     self._ends[path] = record.end
-        except FramingError as error:
-            self.unreadable[path] = f"{name} is {error}: the rest of the file could not be read."
-        except OSError as error:
-            self.unreadable[path] = f"{name} could not be read: {error.strerror or error}."
-        else:
-            if count := self._damaged[path]:
-                events = "a damaged event, which was" if count == 1 else f"{count} damaged events, which were"
-                self.unreadable[path] = f"{name} holds {events} skipped."
+        except FramingError:
+            return self._ends.get(path, 0)
+        return None
+
+    def _skip(self, path: str, damage: int) -> bool:
+        """Goes on behind a damaged place: a disk that was full for a while leaves one, with good records behind it."""
+        gaps = self._gaps.setdefault(path, [])
+        if len(gaps) == MAX_GAPS:
+            return False
+        with _open(path, damage + 1) as file:
+            found = find_record(file, damage + 1)
+        if found is None:
+            return False
+        gaps.append(found - damage)
+        self._ends[path] = found
+        return True
 
     def _add(self, record: StoredRecord) -> bool:
         """Keeps an event if it is ours; False if it is damaged."""
@@ -130,6 +152,16 @@ class _Series:
         """Whether a value is tb-numstab's; as in TensorBoard, a tag belongs to its first event's plugin."""
         owner = self._owners.setdefault(value.tag, value.metadata.plugin_data.plugin_name)
         return owner == PLUGIN_NAME and parse_tag(value.tag) is not None
+
+
+def _lost(events: int, gaps: Sequence[int], damage: int | None) -> str:
+    """What of a damaged file is not there; "" if nothing."""
+    parts = [f"{events} event{'s' * (events > 1)}"] if events else []
+    if gaps:
+        parts.append(f"{sum(gaps):,} bytes in {len(gaps)} place{'s' * (len(gaps) > 1)}")
+    if damage is not None:
+        parts.append(f"everything from byte {damage} on")
+    return " and ".join(parts)
 
 
 def _event_files(logdir: str) -> Iterator[tuple[str, list[str]]]:

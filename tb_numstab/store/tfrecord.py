@@ -25,6 +25,10 @@ class FramingError(ValueError):
     """A damaged record header: where the next record starts is unknown."""
 
 
+SEARCHED = 1 << 20
+"""Bytes looked through at once for the next record."""
+
+
 class Readable(Protocol):
     """What records are read from."""
 
@@ -69,3 +73,21 @@ def read_records(file: Readable, position: int = 0) -> Iterator[StoredRecord]:
             return
         position += _HEADER.size + size + _FOOTER.size
         yield StoredRecord(data, _FOOTER.unpack(footer)[0], position)
+
+
+def find_record(file: Readable, position: int) -> int | None:
+    """The first position at which a record can begin; None if there is none up to the file's end.
+
+    Args:
+      file: placed at ``position``, behind damage.
+      position: where to look first.
+    """
+    rest = b""
+    while chunk := file.read(SEARCHED):
+        data = rest + chunk
+        for found in crc32c.header_positions(data):
+            if _HEADER.unpack_from(data, found)[0] <= MAX_RECORD_BYTES:
+                return position + int(found)
+        rest = data[1 - _HEADER.size :]
+        position += len(data) - len(rest)
+    return None
