@@ -6,8 +6,8 @@ import resource
 import shutil
 import signal
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -74,23 +74,52 @@ def test_folder_removed_while_fitting(tmp_path: Path, said: Callable[[], list[st
     assert only_run(tmp_path / "run").sessions[0].steps == [2, 3, 4]
 
 
-def test_disk_full_while_training(tmp_path: Path, said: Callable[[], list[str]]) -> None:
-    step = training()
+@contextmanager
+def full_disk(size: int) -> Iterator[None]:
+    """No file can grow beyond this size, in bytes: as on a full disk, part of a write may succeed."""
     limits, previous = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
     try:
-        with writing(tmp_path):
-            step(0)
-            (file,) = tmp_path.iterdir()
-            resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size + 100, limits[1]))
-            assert [step(number) for number in range(1, 6)] == [2.0, 3.0, 4.0, 5.0, 6.0]
-            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, previous)
+
+
+@pytest.mark.parametrize("max_queue", [0, 10])
+def test_disk_full_for_a_while(max_queue: int, tmp_path: Path, said: Callable[[], list[str]]) -> None:
+    step = training()
+    writer = tf.summary.create_file_writer(str(tmp_path), max_queue=max_queue)
+    with writer.as_default():
+        step(0)
+        writer.flush()
+        (file,) = tmp_path.iterdir()
+        with full_disk(file.stat().st_size + 100):
+            assert [step(number) for number in range(1, 30)] == [float(number) for number in range(2, 31)]
+        assert [step(number) for number in range(30, 60)] == [float(number) for number in range(31, 61)]
+        writer.flush()
     (message,) = said()
-    assert "the log could not be written, training goes on" in message
+    assert message.startswith("tb_numstab: the log could not be written, training goes on: ")
+    assert "What is logged meanwhile is lost" in message
     data = only_run(tmp_path)
     assert data.sessions[0].steps[0] == 0
+    assert data.sessions[0].steps[-1] == 59, "what was logged behind the gap can be read"
+    assert "is damaged" in data.problems[0]
+
+
+# The thread that writes for TensorFlow 1 dies of it, and says so itself.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_disk_full_while_a_session_trains(tmp_path: Path, said: Callable[[], list[str]]) -> None:
+    v1 = tf.compat.v1
+    with tf.Graph().as_default():
+        total = v1.get_variable("total", initializer=0.0)
+        step = total.assign_add(tf.reduce_sum(tf.ones(3)))
+        hook = tb_numstab.HealthHook(str(tmp_path), every=1)
+        with full_disk(100), v1.train.SingularMonitoredSession(hooks=[hook]) as session:
+            assert [session.run(step) for _ in range(20)] == [3.0 * number for number in range(1, 21)]
+    assert hook.health is not None and hook.health.measured
+    (message,) = said()
+    assert message.startswith("tb_numstab: the log could not be written, training goes on: ")
 
 
 def test_keras_into_a_folder_that_cannot_be(tmp_path: Path, said: Callable[[], list[str]]) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import time
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
-
-import tensorflow as tf
 
 from tb_numstab.analysis.engine import Engine
 from tb_numstab.analysis.finding import Finding, Severity
@@ -160,5 +159,10 @@ class RunLog:
 def _survived() -> Iterator[None]:
     try:
         yield
-    except (tf.errors.OpError, OSError) as error:
-        warn_once(f"the log could not be written, training goes on: {error}")
+    except Exception as error:  # noqa: BLE001 - a full disk is an IndexError to a writer of TensorFlow 1
+        # Behind the first line TensorFlow counts the events that wait: it would be another warning each time.
+        reason = re.sub(r"\{\{.*?\}\} ", "", str(error).partition("\n")[0])
+        warn_once(
+            f"the log could not be written, training goes on: {reason}. What is logged meanwhile is lost, "
+            "and TensorBoard may not read on behind the gap"
+        )
