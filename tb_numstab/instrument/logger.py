@@ -5,6 +5,8 @@ from __future__ import annotations
 import atexit
 import dataclasses
 import functools
+import os
+import sys
 import threading
 import weakref
 from collections.abc import Sequence
@@ -105,13 +107,18 @@ def _settle(log: RunLog, still_at_work: Sequence[Any] = ()) -> None:
         return  # several workers judge together or not at all
     try:
         over = [watcher.finish() for watcher in log.watchers if watcher not in still_at_work]
-        for measured in measured_steps(over, log.step):
+        for measured in measured_steps(over, log.step + 1):  # a step that was not logged has no number yet
             # The training does not expect an exception any more.
             quiet = measured.on_nonfinite == "raise"
             log.write(dataclasses.replace(measured, on_nonfinite="warn") if quiet else measured)
         log.flush()
     except Exception as error:  # noqa: BLE001 - monitoring steps aside, whatever went wrong
         step_aside("the last steps are not judged", error)
+
+
+if sys.platform != "win32":
+    # The child of a fork has none of TensorFlow's threads: what it ran as it ends would wait for them for ever.
+    os.register_at_fork(after_in_child=_current.clear)
 
 
 @atexit.register

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -76,6 +77,34 @@ def test_the_end_of_the_program_judges_its_last_steps(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert re.search(rf"step {BAD}: error at \S+: SqrtGrad ", done.stderr)
     assert "Traceback" not in done.stderr
+    found = tb_numstab.load_run(str(tmp_path)).findings[0]
+    assert (found.first_step, found.site.op_type) == (BAD, "SqrtGrad")
+
+
+def leave(log_dir: str) -> None:
+    """Forks a process that ends at once, as a data loader may, and leaves the loop at the bad loss, before log_step."""
+    step = silent_step()
+    with tf.summary.create_file_writer(log_dir).as_default():
+        for i in range(BAD + 1):
+            step(tf.constant(batch(i)))
+            if i == 1 and os.fork() == 0:
+                sys.exit()
+            if i == BAD:
+                sys.exit("the loss is not finite")
+            tb_numstab.log_step(i)
+
+
+def test_a_process_that_forks_and_leaves_the_loop_at_a_bad_loss(tmp_path: Path) -> None:
+    """The forked process has none of TensorFlow's threads; the bad step was given no number."""
+    script = "import sys; from tests.instrument.test_last_steps import leave; leave(sys.argv[1])"
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=300,  # it waits for the forked process to close the pipe
+    )
+    assert (done.returncode, "the loss is not finite" in done.stderr) == (1, True), done.stderr
     found = tb_numstab.load_run(str(tmp_path)).findings[0]
     assert (found.first_step, found.site.op_type) == (BAD, "SqrtGrad")
 
