@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from tb_numstab.instrument.health import StepHealth
-from tb_numstab.instrument.host import warn_once
+from tb_numstab.instrument.host import reason, warn_once
 from tb_numstab.instrument.logger import log_step_to
 from tb_numstab.instrument.options import OnNonfinite, Options, SourceLines
 from tb_numstab.instrument.schedule import MAX_RECORDS
@@ -131,7 +131,7 @@ class NumericalHealth(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
             self._writer = tf.summary.create_file_writer(self._log_dir)
         except (tf.errors.OpError, OSError) as error:
             self._writer = None
-            warn_once(f"cannot write to {self._log_dir}, so nothing is logged: {error}")
+            warn_once(f"cannot write to {self._log_dir}, so nothing is logged: {reason(error)}")
 
     def _look_for_folder(self) -> None:
         """Begins a new log where the folder was removed: TensorFlow would go on writing into the removed file."""

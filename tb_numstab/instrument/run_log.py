@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import time
 import weakref
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,7 @@ from tb_numstab.analysis.rules.generic import ORIGIN_UNKNOWN
 from tb_numstab.instrument.cluster import worker
 from tb_numstab.instrument.console import Console, NonFiniteError
 from tb_numstab.instrument.health import StepHealth
-from tb_numstab.instrument.host import step_aside, warn_once
+from tb_numstab.instrument.host import reason, step_aside, warn_once
 from tb_numstab.instrument.measurement import MeasuredStep, Measurement
 from tb_numstab.instrument.options import OnNonfinite
 from tb_numstab.instrument.slot_table import SlotTable
@@ -160,9 +159,7 @@ def _survived() -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001 - a full disk is an IndexError to a writer of TensorFlow 1
-        # Behind the first line TensorFlow counts the events that wait: it would be another warning each time.
-        reason = re.sub(r"\{\{.*?\}\} ", "", str(error).partition("\n")[0])
         warn_once(
-            f"the log could not be written, training goes on: {reason}. What is logged meanwhile is lost, "
+            f"the log could not be written, training goes on: {reason(error)}. What is logged meanwhile is lost, "
             "and TensorBoard may not read on behind the gap"
         )

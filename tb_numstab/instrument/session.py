@@ -14,7 +14,7 @@ from tb_numstab.instrument.bits import Array
 from tb_numstab.instrument.collector import Collector
 from tb_numstab.instrument.counters import measure
 from tb_numstab.instrument.health import StepHealth
-from tb_numstab.instrument.host import step_aside, warn_once
+from tb_numstab.instrument.host import reason, step_aside, warn_once
 from tb_numstab.instrument.measurement import MeasuredStep, Measurement
 from tb_numstab.instrument.op_types import is_measured
 from tb_numstab.instrument.options import OnNonfinite, Options, SourceLines
@@ -218,7 +218,7 @@ class HealthHook(tf.compat.v1.train.SessionRunHook):  # type: ignore[misc]  # Te
         try:
             return FileSink(str(self._log_dir))
         except (tf.errors.OpError, OSError) as error:
-            warn_once(f"cannot write to {self._log_dir}, so nothing is logged: {error}")
+            warn_once(f"cannot write to {self._log_dir}, so nothing is logged: {reason(error)}")
             return None
 
     # ---- graph and fetches

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from collections.abc import Callable
@@ -210,6 +211,22 @@ def test_training_survives(
     assert messages and all("broken on purpose" in message for message in messages)
     assert all(message.endswith("Training goes on unchanged.") for message in messages)
     assert len(messages) == len(set(messages))
+
+
+def test_a_failure_that_words_itself_anew_each_time_is_one_warning(
+    monkeypatch: pytest.MonkeyPatch, said: Callable[[], list[str]]
+) -> None:
+    numbers = itertools.count()
+
+    def broken(*args: Any, **kwargs: Any) -> Any:
+        raise ValueError(f"{{{{node gradients}}}} tensor {next(numbers)} is wrong\n\tDefined at line 7 [Op:Log]")
+
+    monkeypatch.setattr(run_log, "encode_record", broken)
+    train(watched=True)
+    assert next(numbers) > 1
+    (message,) = [message for message in said() if "no default summary writer" not in message]
+    expected = "this step is not logged: ValueError: tensor 0 is wrong. Training goes on unchanged."
+    assert message == f"tb_numstab: {expected}"
 
 
 SCRIPT = """
