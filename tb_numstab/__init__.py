@@ -40,7 +40,7 @@ def __getattr__(name: str) -> Any:
     module = _WHERE[name]
     try:
         return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, TypeError) as error:
         missing = getattr(error, "name", None) or ""
         if missing in ("tensorflow", "keras"):
             raise ModuleNotFoundError(

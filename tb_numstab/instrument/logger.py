@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.ops import summary_ops_v2
+from tensorflow.python.ops.summary_ops_v2 import _summary_state
 
 from tb_numstab.instrument.cluster import worker
 from tb_numstab.instrument.health import StepHealth
@@ -48,7 +48,7 @@ def log_step(step: Any = None) -> StepHealth:
     step = tf.summary.experimental.get_step() if step is None else step
     if step is None:
         raise ValueError("log_step needs a step: pass log_step(step) or call tf.summary.experimental.set_step(step)")
-    writer = summary_ops_v2._summary_state.writer
+    writer = _summary_state.writer
     if writer is None:
         warn_once(
             "log_step found no default summary writer, so nothing is logged: "

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.framework import op_callbacks, ops, tensor_util
+from tensorflow.python.framework import ops, tensor_util
+from tensorflow.python.framework.op_callbacks import add_op_callback, remove_op_callback
 
 from tb_numstab.instrument import stack
 from tb_numstab.instrument.counters import measure
@@ -62,16 +63,23 @@ class Recorder(Listener):
     def recording(self) -> Iterator[None]:
         """Records every op of this thread inside the block; training code never sees an exception."""
         with listening():
-            op_callbacks.add_op_callback(self._on_op)
+            add_op_callback(self._on_op)
             try:
                 yield
             finally:
-                op_callbacks.remove_op_callback(self._on_op)
+                remove_op_callback(self._on_op)
 
     def _on_op(
-        self, op_type: str | bytes, inputs: Any, attrs: Any, outputs: Any, op_name: str | None = None, graph: Any = None
+        self,
+        op_type: str | bytes,
+        inputs: Any,
+        attrs: Any,
+        outputs: Any,
+        op_name: str | None = None,
+        graph: Any = None,
+        **more: Any,
     ) -> Any:
-        del attrs  # part of TensorFlow's callback signature
+        del attrs, more  # part of TensorFlow's callback signature, or of a later one's
         if self.problem is None and not getattr(self._thread, "busy", False):
             try:
                 with self.unrecorded():  # recording an op may itself run ops

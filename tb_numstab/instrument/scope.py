@@ -66,8 +66,8 @@ class StepScope:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._stack.close()
         try:
+            self._stack.close()
             if not self._failed:
                 self._end()
         except Exception as error:  # noqa: BLE001 - monitoring steps aside, whatever went wrong

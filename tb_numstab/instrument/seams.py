@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-from tensorflow.python.eager import context as tf_context
+from tensorflow.python.eager.context import context as tf_context
 from tensorflow.python.eager.polymorphic_function import concrete_function, tracing_compilation
 from tensorflow.python.framework import func_graph, ops, registry
+from tensorflow.python.framework.ops import _gradient_registry
 from tensorflow.python.ops import control_flow_ops as graph_ops
 from tensorflow.python.ops import gen_logging_ops
 from tensorflow.python.ops.parallel_for import control_flow_ops, pfor
@@ -56,7 +57,7 @@ class Listener(ABC):
 
 def current_listener() -> Listener | None:
     """The listener at work in this thread (or in the replica thread that inherited its callback)."""
-    for callback in reversed(tf_context.context().op_callbacks):
+    for callback in reversed(tf_context().op_callbacks):
         owner = getattr(callback, "__self__", None)
         if isinstance(owner, Listener):
             return owner
@@ -71,6 +72,7 @@ _create_op = pfor._create_op
 _call_flat = concrete_function.ConcreteFunction._call_flat
 _call_function = tracing_compilation.call_function
 _print = gen_logging_ops.print_v2
+current_listener()  # what this TensorFlow lacks must show now, not in a training
 _lock = threading.Lock()
 _users = 0
 
@@ -105,10 +107,10 @@ def listening() -> Iterator[None]:
                 gen_logging_ops.print_v2 = _print
 
 
-def _announce_gradient(self: Any, name: str) -> Any:
+def _announce_gradient(self: Any, *args: Any, **kwargs: Any) -> Any:
     """Tapes and graph gradients alike look their gradient functions up in one registry."""
-    function = _lookup(self, name)
-    listener = current_listener() if self is ops._gradient_registry else None
+    function = _lookup(self, *args, **kwargs)
+    listener = current_listener() if self is _gradient_registry else None
     if function is None or listener is None:
         return function
 
@@ -170,13 +172,13 @@ def _announce_call(self: Any, *args: Any, **kwargs: Any) -> Any:
     return result
 
 
-def _announce_derivative(args: Any = None, kwargs: Any = None, tracing_options: Any = None) -> Any:
+def _announce_derivative(*args: Any, **kwargs: Any) -> Any:
     """ForwardAccumulator differentiates each op in a function that it keeps for the next such op, in any graph."""
     listener = current_listener()
     if listener is not None and listener.traces_twin:
         with listener.unrecorded():
-            tracing_compilation.trace_function(args, kwargs, tracing_options)
-    return _call_function(args, kwargs, tracing_options)
+            tracing_compilation.trace_function(*args, **kwargs)
+    return _call_function(*args, **kwargs)
 
 
 def _print_once(*args: Any, **kwargs: Any) -> Any:

@@ -13,11 +13,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.python.framework import op_callbacks
 
 import tb_numstab
 from tb_numstab.analysis.origin import Source
-from tb_numstab.instrument import collector, run_log, twin
+from tb_numstab.instrument import collector, recorder, run_log, twin
 from tests.instrument.kinds import WIDTH, batch, descend
 
 
@@ -195,7 +194,7 @@ def test_every_dtype_and_shape_passes(compiled: bool, said: Callable[[], list[st
         (collector.Collector, "finish"),
         (twin, "Twin"),
         (run_log, "encode_record"),
-        (op_callbacks, "add_op_callback"),  # TensorFlow's private hook
+        (recorder, "add_op_callback"),  # TensorFlow's private hook
     ],
 )
 def test_training_survives(
