@@ -72,7 +72,7 @@ def test_every_op_that_a_finding_names_has_its_page(logdir: Path, monkeypatch: p
     named = 0
     for run in runs:
         for finding in json.loads(data[route_key("overview", run=run.name)])["findings"]:
-            for op, step in [(finding["op"], finding["first_step"]), *((h["op"], h["step"]) for h in finding["why"])]:
+            for op, step in [(finding["op"], finding["step"]), *((h["op"], h["step"]) for h in finding["why"])]:
                 page = json.loads(data[route_key("op", run=run.name, op=op["key"], step=step)])
                 assert page["step"] == step
                 assert route_key("op", run=run.name, op=op["key"]) in data
@@ -165,8 +165,39 @@ def test_report_opens_on_the_finding(page: Page, report: Path) -> None:
 
 def test_report_goes_from_run_to_run(page: Page, report: Path) -> None:
     page.goto(report.as_uri())
-    page.get_by_role("combobox").select_option("healthy")
+    expect(page.get_by_role("heading", name="Broken at step 2")).to_be_visible()  # the worst, by name
+    page.get_by_role("button", name="choose another").click()
+    page.get_by_role("dialog").get_by_role("link", name="healthy").click()
     expect(page.get_by_role("region", name="Healthy")).to_be_visible()
+
+
+def test_a_report_on_paper_is_light_and_shows_what_is_folded_away(page: Page, report: Path) -> None:
+    page.emulate_media(color_scheme="dark")
+    page.goto(f"{report.as_uri()}#numstab&p.numstab.run=nan_softmax_log&p.numstab.op=Log_21:0")
+    callers = page.locator(".callers li").first
+    track = page.locator(".track").first
+    expect(callers).to_be_hidden()
+    on_screen = track.get_attribute("width")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    expect(callers).to_be_visible()
+    expect(page.locator("html")).to_have_attribute("data-theme", "light")
+    expect(page.get_by_role("button", name="Copy link")).to_be_hidden()
+    assert int(track.get_attribute("width") or 0) < min(940, int(on_screen or 0))
+    page.emulate_media(media="screen")
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    expect(callers).to_be_hidden()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    expect(track).to_have_attribute("width", on_screen or "")
+
+
+def test_a_report_says_which_part_of_a_run_it_holds(page: Page, small: SyntheticRun, tmp_path: Path) -> None:
+    small.write(tmp_path)
+    with Recorder(tmp_path, "20260101T000000-00000000") as run:
+        run.ops(small.sites)
+    (tmp_path / "report.html").write_text(build_report(read_runs(str(tmp_path)), "two parts"))
+    page.goto((tmp_path / "report.html").as_uri())
+    expect(page.get_by_text("recorded in 2 parts")).to_contain_text("This report is of part 1, 10 measured steps.")
 
 
 @pytest.mark.parametrize("view", ["overview", "map", "interactions", "layers", "compare&p.numstab.against=healthy"])

@@ -1,15 +1,16 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Link } from "./components/link";
-import type { RunsProps } from "./components/run_list";
+import { type RunsProps, runName } from "./components/run_list";
 import { EmptyState, Failure, Waiting } from "./components/states";
 import { TopBar } from "./components/top_bar";
 import { useVerdicts } from "./components/use_verdicts";
-import { type App, AppContext, useAnswer, useApp } from "./context";
-import { onHashChange, pushHash, readHash, replaceHash } from "./host/address";
+import { type App, AppContext, PermalinkContext, useAnswer, useApp } from "./context";
+import { addressOf, onHashChange, pushHash, readHash, replaceHash } from "./host/address";
 import { keepPlace, returnToPlace } from "./host/place";
 import { onDataReloaded } from "./host/reload";
 import type { RunInfo, Runs } from "./model/api";
-import { formatHash, parseHash, START, type State } from "./model/link";
+import { formatHash, parseHash, pinned, START, type State } from "./model/link";
+import { ranked, type Verdicts } from "./model/runs";
 import type { Source } from "./source";
 import { CompareView } from "./views/compare";
 import { HealthMapView } from "./views/health_map";
@@ -110,33 +111,41 @@ function Shell() {
 }
 
 function RunShell({ runs }: { runs: RunInfo[] }) {
-  const { state, go } = useApp();
-  const latest = newest(runs);
+  const { state, go, source } = useApp();
   const verdicts = useVerdicts(runs);
+  const first = source.live ? newest(runs) : worst(runs, verdicts);
+  const permalink = useCallback(
+    (change: Partial<State> = {}) => {
+      // A report knows no other session than the one it was made of.
+      const shown = source.live ? pinned(state, runs) : state;
+      return addressOf(formatHash({ ...shown, ...change }));
+    },
+    [state, runs, source],
+  );
   useEffect(() => {
-    if (state.run === null) go({ run: latest }, "replace");
-  }, [state.run, latest, go]);
+    if (state.run === null && first !== null) go({ run: first }, "replace");
+  }, [state.run, first, go]);
   if (state.run === null) return null;
   return (
-    <>
+    <PermalinkContext.Provider value={permalink}>
       <TopBar runs={runs} verdicts={verdicts} />
       <main class="page" data-view={state.view}>
         {runs.some((run) => run.name === state.run) ? (
           <Page runs={runs} verdicts={verdicts} />
         ) : (
-          <MissingRun latest={latest} />
+          <MissingRun first={first} />
         )}
       </main>
-    </>
+    </PermalinkContext.Provider>
   );
 }
 
-function MissingRun({ latest }: { latest: string | null }) {
+function MissingRun({ first }: { first: string | null }) {
   const { state } = useApp();
   return (
     <EmptyState title={`There is no watched run "${state.run}" in this log folder`}>
       Perhaps it was trained without tb-numstab, or moved, or the link comes from another log folder.{" "}
-      <Link to={{ ...START, run: latest }}>Show the latest run</Link>
+      {first !== null && <Link to={{ ...START, run: first }}>Show {runName(first)}</Link>}
     </EmptyState>
   );
 }
@@ -163,4 +172,9 @@ function Page({ runs, verdicts }: RunsProps) {
 function newest(runs: RunInfo[]): string | null {
   const started = (run: RunInfo) => run.sessions.at(-1)?.id ?? "";
   return [...runs].sort((a, b) => (started(a) < started(b) ? 1 : -1))[0]?.name ?? null;
+}
+
+/** What a report begins with: its worst run; null until the verdicts on all of them have been read. */
+function worst(runs: RunInfo[], verdicts: Verdicts): string | null {
+  return verdicts.size < runs.length ? null : (ranked(runs, verdicts)[0]?.name ?? null);
 }

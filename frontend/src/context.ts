@@ -28,6 +28,13 @@ export function useApp(): App {
   return app;
 }
 
+/** Makes the address of a state that shows the same after the training has been restarted. */
+export const PermalinkContext = createContext<(change?: Partial<State>) => string>(() => "");
+
+export function usePermalink(): (change?: Partial<State>) => string {
+  return useContext(PermalinkContext);
+}
+
 /** An answer on its way, here, or failed. While a newer one is fetched, the last one stays. */
 export interface Answer<T> {
   value: T | null;

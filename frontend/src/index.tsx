@@ -5,6 +5,7 @@
 
 import { render as mount } from "preact";
 import { AppRoot } from "./app";
+import { followPrinting } from "./host/print";
 import { followTheme } from "./host/theme";
 import { inflate } from "./model/bytes";
 import { EmbeddedSource, HttpSource, type Source } from "./source";
@@ -20,6 +21,7 @@ export function render(
   root.id = "numstab";
   followTheme(document.documentElement);
   if (source.live) document.head.append(stylesheet());
+  else followPrinting(root);
   mount(<AppRoot source={source} />, root);
 }
 

@@ -65,8 +65,12 @@ test("shapes and steps", () => {
   assert.equal(stepRange(3, 9), "steps 3–9");
 });
 
-test("powers in sentences", () => {
-  assert.equal(prose("up to 2^2 by 2^-13: beyond 12^2"), "up to 2² by 2⁻¹³: beyond 12^2");
+test("signs in sentences", () => {
+  assert.equal(prose("up to 2^2 by 2^-13: E[x^2] - (a + b)^2"), "up to 2² by 2⁻¹³: E[x²] - (a + b)²");
+  assert.equal(
+    prose("down to -92.61, not 4e-06, 11-59 or run-2.py"),
+    "down to −92.61, not 4e-06, 11-59 or run-2.py",
+  );
   assert.equal(
     prose("log(0) = -Inf; 2 +Inf, tf.Inf, Info, 0 * Inf"),
     "log(0) = −∞; 2 +∞, tf.Inf, Info, 0 * ∞",

@@ -121,6 +121,7 @@ test("a label says what its group does not", () => {
   const named = (name: string, variable = "") =>
     shortName({ ...row(0, "sequential/dense", "x"), op: { op_type: "Log", name, variable } as OpRef });
   assert.equal(named("read", "sequential/dense/kernel"), "kernel");
-  assert.equal(named("gradient_tape/loss/Log"), "Log");
+  assert.equal(named("gradient_tape/loss/mul"), "mul");
+  assert.equal(named("gradient_tape/loss/Log"), "");
   assert.equal(shortName(row(0, "sequential/dense", null)), "");
 });

@@ -24,6 +24,7 @@ const FINDING: Finding = {
   first_step: 57,
   last_step: 79,
   count: 23,
+  step: 57,
   summary: "Log got 1 zero.",
   why: [
     { op: OP, step: 57, text: "Softmax underflowed" },

@@ -27,7 +27,8 @@ function measure(
 }
 
 test("what the range alone decides", () => {
-  assert.equal(fitOf(measure(-14, 12), FLOAT16)?.text, "fits, with 3 bits to spare before overflow");
+  assert.equal(fitOf(measure(-14, 12), FLOAT16)?.text, "fits, 3 bits to spare");
+  assert.equal(fitOf(measure(-14, 15), FLOAT16)?.text, "just fits");
   assert.equal(fitOf(measure(-14, 16), FLOAT16)?.text, "overflows by 1 bit: the largest become ∞");
   assert.match(fitOf(measure(0, 20), E4M3)?.text ?? "", /become NaN$/);
   assert.equal(fitOf(measure(-60, -30), FLOAT16)?.verdict, "vanishes");

@@ -87,7 +87,7 @@ def _always(subject: Subject) -> Iterator[_Answer]:
     yield _Answer(route_key("layers", run=run), partial(layers_view, subject))
     yield _Answer(route_key("precision", run=run), partial(precision_view, subject))
     for finding in subject.findings:
-        for slot, step in [(finding.slot, finding.first_step), *((hop.slot, hop.step) for hop in finding.why)]:
+        for slot, step in [(finding.slot, finding.step), *((hop.slot, hop.step) for hop in finding.why)]:
             yield _op_answer(subject, slot)
             yield _op_answer(subject, slot, step)
 

@@ -38,8 +38,8 @@ def op_view(subject: Subject, key: str, asked_step: int | None = None) -> Json:
       subject: the session.
       key: the op's key, see OpIndex.
       asked_step: the step to show. Where it was not measured, the nearest measured one before it
-        stands in, and the answer says so. By default the step at which the worst finding about this
-        op began, else the last.
+        stands in, and the answer says so. By default the step that the worst finding about this op
+        tells of, else the last.
 
     Raises:
       NotInData: no such op, or no record yet.
@@ -97,9 +97,9 @@ def shown_step(subject: Subject, asked: int) -> int:
 
 
 def _telling_step(subject: Subject, slot: int) -> int:
-    """Where the worst finding about a slot began, else the last step."""
+    """The step that the worst finding about a slot tells of, else the last one."""
     own = [f for f in subject.findings if f.slot == slot and f.severity is not Severity.INFO]
-    return own[0].first_step if own else subject.session.steps[-1]
+    return own[0].step if own else subject.session.steps[-1]
 
 
 def _tensor_view(subject: Subject, record: StepRecord, slot: int) -> Json:

@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser.tab import Tab, tab_of_its_own
+from tests.support.synthetic import SESSION
 from tests.support.tensorboard_process import tensorboard
 
 STATES: dict[str, dict[str, object]] = {
@@ -118,7 +119,9 @@ def test_copy_link_on_plain_http_opens_the_same_picture_elsewhere(own_tab: Tab, 
     frame.get_by_role("button", name="Copy link").click()
     expect(frame.get_by_text("Link copied.")).to_be_visible()
     copied = pasted(own_tab)
-    assert copied == own_tab.page.url
+    session = f"&p.numstab.session={SESSION}"
+    assert session in copied  # so that a restart of the training does not change what the link shows
+    assert copied.replace(session, "") == own_tab.page.url
     other = browser.new_context().new_page()
     other.goto(copied)
     expect(other.frame_locator("iframe").get_by_role("heading", level=1)).to_contain_text("Mul Mul_18")
@@ -130,8 +133,8 @@ def test_where_copying_is_refused_the_link_is_shown_selected(own_tab: Tab) -> No
     frame = own_tab.open(run="healthy")
     frame.get_by_role("button", name="Copy link").click()
     field = frame.get_by_role("textbox", name=re.compile("does not let this page copy"))
-    expect(field).to_have_value(own_tab.page.url)
-    assert own_tab.document.evaluate("getSelection().toString() || document.activeElement.value") == own_tab.page.url
+    expect(field).to_have_value(f"{own_tab.page.url}&p.numstab.session={SESSION}")
+    assert own_tab.document.evaluate("document.activeElement.selectionEnd") == len(field.input_value())
     field.press("Escape")
     expect(field).to_have_count(0)
     expect(frame.get_by_role("button", name="Copy link")).to_be_focused()
@@ -145,6 +148,7 @@ def test_a_finding_is_copied_as_markdown(own_tab: Tab) -> None:
     assert text.startswith("### Logarithm of zero")
     assert "`train.py:38`" in text
     assert "p.numstab.op=Log_21%3A0" in text
+    assert f"p.numstab.session={SESSION}" in text
 
 
 def test_the_python_loader_and_a_path_prefix_make_no_difference(browser: Browser, logdir: Path, tmp_path: Path) -> None:

@@ -126,9 +126,9 @@ def test_a_drag_over_the_map_zooms_into_steps(tab: Tab) -> None:
     box = frame.locator(".map-canvas canvas").bounding_box()
     assert box
     y = box["y"] + 40
-    tab.page.mouse.move(box["x"] + box["width"] * 0.5, y)
+    tab.page.mouse.move(box["x"] + box["width"] * 0.505, y)
     tab.page.mouse.down()
-    tab.page.mouse.move(box["x"] + box["width"] * 0.7, y, steps=4)
+    tab.page.mouse.move(box["x"] + box["width"] * 0.705, y, steps=4)
     tab.page.mouse.up()
     expect(frame.get_by_role("button", name="All steps")).to_be_visible()
     expect(frame.locator(".map-zoom")).to_contain_text("steps 40–56")

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.tab import Tab
 
@@ -50,6 +50,52 @@ def test_the_healthy_run_says_so(tab: Tab) -> None:
     frame = tab.open(run="healthy")
     expect(frame.get_by_role("heading", level=1)).to_have_text("Healthy")
     expect(frame.get_by_text("Nothing to report")).to_be_visible()
+
+
+def test_a_note_on_a_healthy_run_says_what_the_verdict_does_not(own_tab: Tab) -> None:
+    def only_a_note(route: Route) -> None:
+        overview = route.fetch().json()
+        overview["verdict"] |= {"status": "healthy", "text": "No numerical problem."}
+        overview["findings"][0] |= {"severity": "info", "summary": "Gradients turn at 2^-3.", "why": []}
+        route.fulfill(json=overview)
+
+    own_tab.page.route("**/overview*", only_a_note)
+    card = own_tab.open(run="nan_softmax_log").get_by_role("article", name="Logarithm of zero")
+    expect(card.get_by_text("Gradients turn at 2⁻³.")).to_be_visible()
+
+
+def test_the_evidence_is_of_the_step_that_is_told(tab: Tab) -> None:
+    frame = tab.open(run="absorbed_updates")
+    expect(frame.locator(".banner")).to_contain_text("since step 2, train.py:43. At step 79:")
+    expect(frame.locator(".evidence h3")).to_contain_text("at step 79")
+    frame.get_by_role("link", name="Show the evidence").first.click()
+    expect(frame.get_by_text("Step 79", exact=True)).to_be_visible()
+
+
+def test_what_else_was_found_is_told_without_a_click(own_tab: Tab) -> None:
+    def twice(route: Route) -> None:
+        overview = route.fetch().json()
+        also = overview["findings"][0] | {"rule": "other", "summary": "It grows.", "forecast": "ends in 4 steps"}
+        route.fulfill(json=overview | {"findings": [overview["findings"][0], also]})
+
+    own_tab.page.route("**/overview*", twice)
+    also = own_tab.open(run="nan_softmax_log").get_by_role("region", name="Also found")
+    expect(also.get_by_text("It grows. Forecast: ends in 4 steps.")).to_be_visible()
+    expect(also.get_by_role("heading", name="Fix")).to_be_hidden()
+    also.get_by_text("It grows.").click()
+    expect(also.get_by_role("heading", name="Fix")).to_be_visible()
+
+
+def test_an_operand_that_is_not_measured_takes_no_picture(own_tab: Tab) -> None:
+    def with_axes(route: Route) -> None:
+        page = route.fetch().json()
+        route.fulfill(json=page | {"inputs": [*page["inputs"], {"op": None, "measure": None}]})
+
+    own_tab.page.route("**/op?*", with_axes)
+    rows = own_tab.open(**LOG).get_by_test_id("ruler").locator(".ruler-rows > li")
+    expect(rows.filter(has_text="Operand 2")).to_contain_text("not measured")
+    expect(rows.filter(has_text="Operand 2").locator("svg")).to_have_count(0)
+    expect(rows.filter(has_text="Operand 1").locator("svg")).to_have_count(1)
 
 
 def test_every_run_is_listed_with_its_verdict(tab: Tab) -> None:
@@ -227,7 +273,8 @@ def test_which_precision_would_do(tab: Tab) -> None:
 
 def test_two_runs_compared(tab: Tab) -> None:
     frame = tab.open(run="nan_softmax_log", view="compare")
-    frame.get_by_role("combobox", name="with").select_option("healthy")
+    frame.get_by_role("main").get_by_role("link", name="healthy").click()
+    expect(frame.get_by_role("heading", level=1)).to_have_text("Compare nan_softmax_log with healthy")
     expect(frame.get_by_text("They part first at step")).to_be_visible()
     expect(frame.get_by_role("row").filter(has_text="NaN or ∞ in nan_softmax_log only").first).to_contain_text("57")
     assert "p.numstab.against=healthy" in tab.page.url
@@ -239,11 +286,21 @@ def test_a_run_to_compare_with_is_chosen_by_its_verdict(tab: Tab) -> None:
     expect(choice.get_by_role("img")).to_have_accessible_name("healthy")
     choice.get_by_role("link").click()
     expect(frame.get_by_text("They part first at step")).to_be_visible()
+    frame.get_by_role("link", name="Choose another run").click()
+    expect(choice).to_be_visible()
 
 
 def test_an_op_is_found_by_its_source_line(tab: Tab) -> None:
     frame = tab.open(run="nan_softmax_log")
     frame.get_by_role("searchbox").fill("train.py:38 log")
-    frame.locator(".search-results").get_by_role("link", name=re.compile("^Log")).first.click()
+    results = frame.locator(".search-results")
+    expect(results).to_be_visible()
+    tab.page.keyboard.press("Escape")
+    expect(results).to_have_count(0)
+    frame.get_by_role("searchbox").fill("train.py:38 Log")
+    frame.get_by_role("heading", level=1).click()
+    expect(results).to_have_count(0)
+    frame.get_by_role("searchbox").click()
+    results.get_by_role("link", name=re.compile("^Log")).first.click()
     expect(frame.get_by_role("heading", level=1)).to_contain_text("Log")
     expect(frame.locator(".search-results")).to_have_count(0)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from tests.browser.tab import Tab, tab_of_its_own
 from tests.support.runs import make_run
@@ -112,9 +112,22 @@ def test_a_restart_hides_nothing_and_links_name_the_part(training_tab: Tab) -> N
     frame.get_by_role("button", name="Copy link").click()
     expect(frame.get_by_role("textbox")).to_have_value(re.compile("session=20250102T000000-second"))
     frame.get_by_role("button", name="Close").click()
-    frame.get_by_role("combobox", name="recorded in 2 parts").select_option(index=0)
+    frame.get_by_role("combobox", name="Showing").select_option(index=0)
     expect(heading).to_have_text("Broken at step 57")
     assert "p.numstab.session=20250101T000000-first" in training_tab.page.url
+
+
+def test_a_restart_that_has_only_begun_leads_to_what_came_before(training_tab: Tab, training: Training) -> None:
+    def without_records(route: Route) -> None:
+        overview = route.fetch().json()
+        route.fulfill(json=overview | {"verdict": None, "findings": []})
+
+    training_tab.page.route("**/overview?*run=restarted", without_records)
+    frame = training_tab.open(run="restarted")
+    expect(frame.locator("main")).to_contain_text("No step has been recorded yet")
+    training_tab.page.unroute("**/overview?*run=restarted")
+    frame.get_by_role("combobox", name="Showing").select_option(index=0)
+    expect(frame.get_by_role("heading", level=1)).to_have_text("Broken at step 57")
 
 
 def test_a_large_map_is_opened_level_by_level(training_tab: Tab) -> None:

@@ -36,7 +36,7 @@ export function CopyButton({ label, text, done }: CopyButtonProps) {
 function CopyField({ text, close }: { text: string; close: () => void }) {
   const select = (field: HTMLTextAreaElement | null) => field?.select();
   return (
-    <div class="copy-field">
+    <div class="popover copy-field">
       <label>
         The browser does not let this page copy. Press Ctrl+C (⌘C) to copy it yourself:
         <textarea

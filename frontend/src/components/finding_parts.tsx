@@ -1,9 +1,7 @@
-import { useApp } from "../context";
-import { addressOf } from "../host/address";
+import { useApp, usePermalink } from "../context";
 import type { Certainty, Finding, Hop } from "../model/api";
-import { CERTAINTY_NAME, hopsOf, MANY_PASSED, storyOf, tellingStep } from "../model/finding";
+import { CERTAINTY_NAME, hopsOf, MANY_PASSED, storyOf } from "../model/finding";
 import { codeLines, plural, prose } from "../model/format";
-import { formatHash } from "../model/link";
 import { findingMarkdown } from "../model/markdown";
 import { CopyButton } from "./copy_button";
 import { OpLink, opState } from "./link";
@@ -66,13 +64,21 @@ function hopItem(hop: Hop) {
   );
 }
 
-export function CopyMarkdown({ finding }: { finding: Finding }) {
+function CopyMarkdown({ finding }: { finding: Finding }) {
   const { state } = useApp();
-  const text = () => {
-    const link = addressOf(formatHash({ ...state, ...opState(finding.op, tellingStep(finding)) }));
-    return findingMarkdown(finding, state.run ?? "", link);
-  };
+  const permalink = usePermalink();
+  const text = () => findingMarkdown(finding, state.run ?? "", permalink(opState(finding.op, finding.step)));
   return <CopyButton label="Copy as Markdown" text={text} done="Finding copied as Markdown." />;
+}
+
+/** How sure a finding is, and what one may take along of it. */
+export function FindingTools({ finding }: { finding: Finding }) {
+  return (
+    <span class="tools">
+      <CertaintyTag certainty={finding.certainty} />
+      <CopyMarkdown finding={finding} />
+    </span>
+  );
 }
 
 export function FixAdvice({ fix }: { fix: Finding["fix"] }) {

@@ -1,4 +1,4 @@
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { useApp } from "../context";
 import { onThemeChange } from "../host/theme";
 import type { HistogramOverSteps, OpPage } from "../model/api";
@@ -19,7 +19,7 @@ export function Heat({ page }: { page: OpPage }) {
   const histogram = page.histogram;
   const field = Math.max(0, width - LABELS);
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (histogram === null || field === 0) return;
     const draw = () => canvas.current && paint(canvas.current, histogram, field);
     draw();

@@ -108,13 +108,15 @@ function MapLabels({ map, layout }: { map: HealthMap; layout: MapLayout }) {
       ))}
       {map.rows.map((row, i) => (
         <li key={row.first} class="map-label" style={box({ top: layout.tops[i] ?? 0 })} title={rowName(row)}>
-          {row.severity && <Icon shape={row.severity} size={12} label={SEVERITY_NAME[row.severity]} />}{" "}
-          {row.op ? row.op.op_type : row.group}
-          {row.groups > 1 && " …"}{" "}
-          <span class="muted">
-            {shortName(row)}
-            {row.op?.role === "gradient" && " (gradient)"}
+          {row.severity && <Icon shape={row.severity} size={12} label={SEVERITY_NAME[row.severity]} />}
+          <span class="map-type">
+            {row.op ? row.op.op_type : row.group}
+            {row.groups > 1 && " …"}
+          </span>{" "}
+          <span class="ends muted">
+            <bdi>{shortName(row)}</bdi>
           </span>
+          {row.op?.role === "gradient" && <span class="muted"> (gradient)</span>}
         </li>
       ))}
     </ol>

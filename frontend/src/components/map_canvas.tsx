@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { onThemeChange } from "../host/theme";
 import { MARK } from "../model/api";
 import {
@@ -32,7 +32,7 @@ export function MapCanvas({ cells, layout, metric, width, cursor, point, open, z
   const { height } = layout;
   const cellWidth = width / cells.columns;
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     const draw = () => canvas.current && paint(canvas.current, cells, layout, metric, width);
     draw();
     return onThemeChange(document.documentElement, draw);

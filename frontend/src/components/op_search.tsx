@@ -1,13 +1,18 @@
-import { useState } from "preact/hooks";
+import { useCallback, useRef, useState } from "preact/hooks";
 import { useAnswer, useApp } from "../context";
 import type { FoundOps } from "../model/api";
 import { place, plural } from "../model/format";
 import { Link, OpName, opState } from "./link";
+import { useDismissal } from "./use_dismissal";
 
 /** Goes to an op by its type, name, layer, variable or source line. */
 export function OpSearch() {
   const { state, source } = useApp();
   const [query, setQuery] = useState("");
+  const [open, setOpen] = useState(false);
+  const root = useRef<HTMLDivElement>(null);
+  const close = useCallback(() => setOpen(false), []);
+  useDismissal(root, close);
   const { value } = useAnswer<FoundOps>(query ? "ops" : null, {
     run: state.run,
     session: state.session,
@@ -15,10 +20,10 @@ export function OpSearch() {
   });
   if (!source.live) return null;
   return (
-    // biome-ignore lint/a11y/noStaticElementInteractions: Escape works anywhere inside.
+    // biome-ignore lint/a11y/useKeyWithClickEvents lint/a11y/noStaticElementInteractions: the links inside are what is clicked, by the keyboard too.
     <div
       class="search"
-      onKeyDown={(event) => event.key === "Escape" && setQuery("")}
+      ref={root}
       onClick={(event) => event.target instanceof Element && event.target.closest("a") && setQuery("")}
     >
       <input
@@ -26,10 +31,14 @@ export function OpSearch() {
         placeholder="Find an op or line"
         aria-label="Find an op by type, name, layer or source line"
         value={query}
-        onInput={(event) => setQuery(event.currentTarget.value)}
+        onFocus={() => setOpen(true)}
+        onInput={(event) => {
+          setQuery(event.currentTarget.value);
+          setOpen(true);
+        }}
       />
-      {query && value && (
-        <div class="search-results">
+      {open && query && value && (
+        <div class="popover search-results">
           <p class="muted" role="status">
             {plural(value.total, "op")} found
           </p>

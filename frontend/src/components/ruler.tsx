@@ -34,7 +34,7 @@ export function Ruler({ page }: { page: OpPage }) {
         {rows.map((row, i) => (
           <li key={`${row.role}${row.op?.key}`}>
             <RowLabel row={row} step={page.step} />
-            {width > 0 && <RulerTrack {...row} domain={domain} width={width} />}
+            {width > 0 && row.op && <RulerTrack {...row} domain={domain} width={width} />}
             {width > 0 && pair && row === pair[0] && rows[i + 1] === pair[1] && (
               <Gap a={row} b={pair[1] as NamedRow} domain={domain} width={width} />
             )}
@@ -86,7 +86,7 @@ function RowLabel({ row, step }: { row: NamedRow; step: number }) {
       <span class="row-role">{row.role}</span>
       <span class="row-op">
         {row.op === null ? (
-          <span class="muted">not a measured tensor</span>
+          <span class="muted">not measured: a constant, or whole numbers</span>
         ) : row.result ? (
           <OpName op={row.op} />
         ) : (

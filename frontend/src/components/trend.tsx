@@ -1,4 +1,4 @@
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import { useApp } from "../context";
 import { onThemeChange } from "../host/theme";
@@ -19,7 +19,7 @@ export function Trend({ page }: { page: OpPage }) {
   const target = useRef<HTMLDivElement>(null);
   const format = page.formats[page.op.dtype];
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     const element = target.current;
     if (width === 0 || element === null || format === undefined) return;
     const draw = () => {

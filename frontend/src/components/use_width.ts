@@ -12,7 +12,12 @@ export function useWidth<E extends HTMLElement>(): [RefObject<E | null>, number]
     measure();
     const observer = new ResizeObserver(measure);
     observer.observe(element);
-    return () => observer.disconnect();
+    // The observer would tell only after the paper has been laid out.
+    window.addEventListener("beforeprint", measure);
+    return () => {
+      observer.disconnect();
+      window.removeEventListener("beforeprint", measure);
+    };
   }, []);
   return [ref, width];
 }

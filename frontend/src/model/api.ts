@@ -82,6 +82,8 @@ export interface Finding {
   first_step: number;
   last_step: number;
   count: number;
+  /** The step whose numbers the summary tells: where it broke, or, of what goes on, the latest. */
+  step: number;
   summary: string;
   why: Hop[];
   fix: { text: string; before: string; after: string };

@@ -7,11 +7,6 @@ export const CERTAINTY_NAME: Record<Certainty, string> = {
   possible: "possible",
 };
 
-/** The step that shows a finding best: where it began, or, of what is still on its way, the latest. */
-export function tellingStep(finding: Finding): number {
-  return finding.forecast ? finding.last_step : finding.first_step;
-}
-
 /** What led to a finding, from the symptom to the cause. */
 export interface Story {
   symptom: Hop[];

@@ -6,8 +6,12 @@ const SUPERSCRIPT = ["⁰", "¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸",
 
 /** 2 to the power of an exponent: 2⁻¹²⁶. */
 export function power(exponent: number): string {
+  return `2${superscript(exponent)}`;
+}
+
+function superscript(exponent: number): string {
   const digits = [...String(Math.abs(exponent))].map((digit) => SUPERSCRIPT[Number(digit)]);
-  return `2${exponent < 0 ? "⁻" : ""}${digits.join("")}`;
+  return `${exponent < 0 ? "⁻" : ""}${digits.join("")}`;
 }
 
 /** The decimal magnitude of 2 to an exponent, also far outside of what a double holds: "1e-38". */
@@ -97,9 +101,10 @@ export function overflowRoom(maxExp: number, format: FloatFormat): string {
 
 const INFINITY: Record<string, string> = { Inf: "∞", "+Inf": "+∞", "-Inf": "−∞" };
 
-/** A sentence of the analysis in the signs of this page: "2^-13" becomes 2⁻¹³, "-Inf" −∞. */
+/** A sentence of the analysis in the signs of this page: "2^-13" becomes 2⁻¹³, "E[x^2]" E[x²], "-Inf" −∞, "-1" −1. */
 export function prose(text: string): string {
   return text
-    .replace(/\b2\^(-?\d+)/g, (_, exponent: string) => power(Number(exponent)))
+    .replace(/(?<=[\w\])])\^(-?\d+)\b/g, (_, exponent: string) => superscript(Number(exponent)))
+    .replace(/(?<![\w.)\]-])-(?=\d)/g, "−")
     .replace(/(?<![\w.])[+-]?Inf\b/g, (infinity) => INFINITY[infinity] ?? infinity);
 }

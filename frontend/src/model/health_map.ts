@@ -118,17 +118,18 @@ const LIMIT_NAME: Record<Metric, string> = { over: "below overflow", under: "abo
 
 /** A row in one line: an op, a group, or a range of groups. */
 export function rowName(row: MapRow): string {
-  if (row.op) return `${row.op.op_type} ${row.op.name}`;
+  if (row.op) return row.op.name === row.op.op_type ? row.op.name : `${row.op.op_type} ${row.op.name}`;
   const tensors = plural(row.last - row.first, "tensor");
   if (row.groups === 1) return `${row.group} (${tensors})`;
   return `${row.group} … ${row.last_group} (${plural(row.groups, "group")}, ${tensors})`;
 }
 
-/** What tells an op apart within its group: "kernel" in "sequential/dense". */
+/** What tells an op apart within its group, "kernel" in "sequential/dense"; "" where its type does. */
 export function shortName({ op, group }: MapRow): string {
   if (op === null) return "";
   const name = op.variable || op.name;
-  return name.startsWith(`${group}/`) ? name.slice(group.length + 1) : (name.split("/").pop() ?? name);
+  const short = name.startsWith(`${group}/`) ? name.slice(group.length + 1) : (name.split("/").pop() ?? name);
+  return short === op.op_type ? "" : short;
 }
 
 export interface Cursor {

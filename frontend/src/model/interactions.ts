@@ -17,6 +17,8 @@ export interface Interaction {
   certainty: Certainty;
   affected: Num;
   reaches: boolean;
+  /** Why the smaller operand is meant to be lost; "" where it is not. */
+  expected: string;
   text: string;
 }
 

@@ -1,5 +1,7 @@
 /** The state of the tab as it stands in the address: #numstab&p.numstab.run=...&p.numstab.op=... */
 
+import type { RunInfo } from "./api";
+
 export const VIEWS = ["overview", "op", "map", "interactions", "layers", "compare"] as const;
 export type View = (typeof VIEWS)[number];
 
@@ -30,6 +32,12 @@ export const START: State = {
 
 const PLUGIN = "numstab";
 const PREFIX = `p.${PLUGIN}.`;
+
+/** A state that a later restart of the training does not change: it names the session it shows. */
+export function pinned(state: State, runs: readonly RunInfo[]): State {
+  const latest = runs.find((run) => run.name === state.run)?.sessions.at(-1)?.id ?? null;
+  return { ...state, session: state.session ?? latest };
+}
 
 /** The state in a hash; null where the hash belongs to another tab. */
 export function parseHash(hash: string): State | null {

@@ -22,10 +22,14 @@ export function fitOf(measure: Measure, format: FloatFormat): Fit | null {
   if (low < format.min_exp) {
     const lost = shareBelow(measure, format.min_exp);
     const most = lost === null ? "the smallest" : `${lost} of the elements`;
-    return { format, verdict: "loses", text: `${most} fall below its normal numbers and lose precision` };
+    return { format, verdict: "loses", text: `${most} lose precision (subnormal)` };
   }
   const spare = format.max_exp - high;
-  return { format, verdict: "fits", text: `fits, with ${plural(spare, "bit")} to spare before overflow` };
+  return {
+    format,
+    verdict: "fits",
+    text: spare > 0 ? `fits, ${plural(spare, "bit")} to spare` : "just fits",
+  };
 }
 
 /** What a format would do to all results of the session; "" where it changes none. */

@@ -1,8 +1,8 @@
 import { Icon, STATUS_SHAPE } from "../components/icons";
-import { OpLink } from "../components/link";
+import { Link, OpLink } from "../components/link";
 import { PageTitle } from "../components/page_title";
 import { RangeBar } from "../components/range_bar";
-import { RunItems, type RunsProps } from "../components/run_list";
+import { RunList, type RunsProps, runName } from "../components/run_list";
 import { EmptyState, Failure, Waiting } from "../components/states";
 import { useAnswer, useApp } from "../context";
 import type { ComparedOp, Comparison, Measure } from "../model/api";
@@ -13,7 +13,7 @@ const BAR = 200;
 
 /** Two runs: how each is doing, and the ops where they part, the first first. */
 export function CompareView({ runs, verdicts }: RunsProps) {
-  const { state, go } = useApp();
+  const { state } = useApp();
   const others = runs.filter((run) => run.name !== state.run);
   if (others.length === 0) {
     return (
@@ -25,21 +25,15 @@ export function CompareView({ runs, verdicts }: RunsProps) {
   return (
     <section class="card" aria-labelledby="compare-title">
       <header class="head">
-        <PageTitle id="compare-title">Compare {state.run}</PageTitle>
-        <label class="compare-with">
-          with{" "}
-          <select
-            value={state.against ?? ""}
-            onChange={(e) => go({ against: e.currentTarget.value || null })}
-          >
-            <option value="">choose a run</option>
-            {others.map((run) => (
-              <option key={run.name} value={run.name}>
-                {run.name}
-              </option>
-            ))}
-          </select>
-        </label>
+        <PageTitle id="compare-title">
+          Compare {runName(state.run ?? "")}
+          {state.against !== null && ` with ${runName(state.against)}`}
+        </PageTitle>
+        {state.against !== null && (
+          <Link class="button" to={{ against: null }}>
+            Choose another run
+          </Link>
+        )}
       </header>
       {state.against === null ? <Choices runs={others} verdicts={verdicts} /> : <Compared />}
     </section>
@@ -53,7 +47,7 @@ function Choices({ runs, verdicts }: RunsProps) {
       <p class="muted">
         Ops are aligned by layer and order; those that part first come first. Choose the other run:
       </p>
-      <RunItems runs={runs} verdicts={verdicts} to={(against) => ({ against })} />
+      <RunList runs={runs} verdicts={verdicts} to={(against) => ({ against })} />
     </>
   );
 }

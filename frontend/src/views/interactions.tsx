@@ -67,7 +67,7 @@ export function InteractionsView() {
         </div>
         <StepChoice step={value.step} asked={value.asked_step} steps={value.steps} fixed={!source.live} />
       </header>
-      {source.live && <Filters counts={value.counts} />}
+      {source.live && value.counts.length > 0 && <Filters counts={value.counts} />}
       {value.interactions.length > 0 ? <GapTable value={value} /> : <NoGaps value={value} />}
       <Paging
         what="Ops"
@@ -142,11 +142,11 @@ function GapTable({ value }: { value: Interactions }) {
 }
 
 function GapRow({ value, interaction }: { value: Interactions; interaction: Interaction }) {
-  const { op, operands, effect, certainty, text } = interaction;
+  const { op, operands, effect, certainty, expected, text } = interaction;
   const rows = operands.map(({ op: { dtype }, measure }) => ({ measure, format: value.formats[dtype] }));
   const domain = dataDomain(rows);
   return (
-    <tr>
+    <tr class={expected && "gap-expected"}>
       <th scope="row">
         <OpLink op={op} step={value.step} />
         <br />

@@ -1,5 +1,5 @@
 import { EventsTable } from "../components/events_table";
-import { CertaintyTag, Chain, CopyMarkdown, FixAdvice, Foreseen } from "../components/finding_parts";
+import { CertaintyTag, Chain, FindingTools, FixAdvice, Foreseen } from "../components/finding_parts";
 import { Heat } from "../components/heat";
 import { Icon, SEVERITY_NAME } from "../components/icons";
 import { OpLink, OpName } from "../components/link";
@@ -14,7 +14,7 @@ import { Trend } from "../components/trend";
 import { WhatIf } from "../components/what_if";
 import { useAnswer, useApp } from "../context";
 import type { Finding, OpPage } from "../model/api";
-import { place, prose, shape, stepRange } from "../model/format";
+import { prose, shape, stepRange } from "../model/format";
 
 /** Everything about one op at one step. */
 export function OpPageView() {
@@ -36,24 +36,22 @@ export function OpPageView() {
       ))}
       <div class="columns">
         <div class="stack">
-          <section class="card" aria-labelledby="source-title">
-            <h2 id="source-title">Source</h2>
-            <Stack frames={value.op.frames} />
-          </section>
           <section class="card" aria-labelledby="events-title">
             <h2 id="events-title">Events</h2>
             <EventsTable page={value} />
           </section>
+          <section class="card" aria-labelledby="trend-title">
+            <h2 id="trend-title">Headroom over the steps</h2>
+            <Trend page={value} />
+          </section>
         </div>
-        <WhatIf page={value} />
-        <section class="card" aria-labelledby="trend-title">
-          <h2 id="trend-title">Headroom over the steps</h2>
-          <Trend page={value} />
-        </section>
-        <section class="card" aria-labelledby="heat-title">
-          <h2 id="heat-title">Magnitudes over the steps</h2>
-          <Heat page={value} />
-        </section>
+        <div class="stack">
+          <WhatIf page={value} />
+          <section class="card" aria-labelledby="heat-title">
+            <h2 id="heat-title">Magnitudes over the steps</h2>
+            <Heat page={value} />
+          </section>
+        </div>
       </div>
       <Neighbours page={value} />
     </>
@@ -105,11 +103,6 @@ function OpHead({ page }: { page: OpPage }) {
       <PageTitle key={op.key}>
         <OpName op={op} />
       </PageTitle>
-      {op.source && (
-        <p class="op-place">
-          <b>{place(op.source)}</b> in {op.source.function} <code>{op.source.text}</code>
-        </p>
-      )}
       <p class="muted">
         {facts.join(" · ")}
         {op.gradient_of && (
@@ -119,6 +112,7 @@ function OpHead({ page }: { page: OpPage }) {
           </>
         )}
       </p>
+      <Stack frames={op.frames} />
     </header>
   );
 }
@@ -136,10 +130,7 @@ function OpFinding({ finding }: { finding: Finding }) {
           </p>
           {finding.forecast && <p class="forecast">Forecast: {prose(finding.forecast)}</p>}
         </div>
-        <span class="tools">
-          <CertaintyTag certainty={finding.certainty} />
-          <CopyMarkdown finding={finding} />
-        </span>
+        <FindingTools finding={finding} />
       </header>
       <Foreseen finding={finding} />
       <div class="finding-body">

@@ -1,17 +1,14 @@
-import { EvidenceRuler } from "../components/evidence";
-import { CertaintyTag, Chain, CopyMarkdown, FixAdvice, Foreseen } from "../components/finding_parts";
-import { Icon, SEVERITY_NAME, STATUS_SHAPE } from "../components/icons";
-import { Link, OpLink, opState } from "../components/link";
+import { MainFinding, OtherFindings } from "../components/finding_cards";
+import { Icon, STATUS_SHAPE } from "../components/icons";
+import { Link } from "../components/link";
 import { PageTitle } from "../components/page_title";
-import { RunList, type RunsProps } from "../components/run_list";
-import { SourceLine } from "../components/source_line";
+import { AllRuns, type RunsProps } from "../components/run_list";
 import { Failure, NoStepYet, Waiting } from "../components/states";
 import { useAnswer, useApp } from "../context";
 import { download } from "../host/download";
 import type { Finding, Overview, Verdict } from "../model/api";
 import { findingsCsv } from "../model/csv";
-import { tellingStep } from "../model/finding";
-import { count, listed, place, plural, prose, stepRange } from "../model/format";
+import { count, listed, plural, prose } from "../model/format";
 
 /** Milliseconds that the server may judge a long run before it shows how far that has come. */
 const PATIENCE = 500;
@@ -42,32 +39,34 @@ export function OverviewView({ runs, verdicts }: RunsProps) {
   if (value.verdict === null) return <Begun overview={value} />;
   const [worst, ...others] = value.findings;
   return (
-    <>
-      <div class={runs.length > 1 ? "stack beside" : "stack"}>
-        <div class="stack">
-          {isUnfinished(value) && <Judging overview={value} />}
-          <Banner verdict={value.verdict} worst={worst} whole={!isUnfinished(value)} />
-          <Remarks overview={value} />
-          {worst ? <MainFinding finding={worst} /> : <AllWell />}
-          {others.length > 0 && <OtherFindings findings={others} />}
-        </div>
-        {runs.length > 1 && <RunList runs={runs} verdicts={verdicts} />}
+    <div class={runs.length > 1 ? "stack beside" : "stack"}>
+      <div class="stack">
+        {isUnfinished(value) && <Judging overview={value} />}
+        <Banner verdict={value.verdict} worst={worst} whole={!isUnfinished(value)} />
+        <Remarks overview={value} />
+        {/* The verdict tells of the worst finding, unless that is too small a matter for a verdict. */}
+        {worst ? <MainFinding finding={worst} told={value.verdict.status !== "healthy"} /> : <AllWell />}
+        {others.length > 0 && <OtherFindings findings={others} />}
+        <Facts overview={value} />
       </div>
-      <Facts overview={value} />
-    </>
+      {runs.length > 1 && <AllRuns runs={runs} verdicts={verdicts} />}
+    </div>
   );
 }
 
 function Begun({ overview }: { overview: Overview }) {
   return (
-    <NoStepYet>
-      <p>
-        {overview.slots > 0
-          ? `${plural(overview.slots, "tensor")} will be measured.`
-          : "The training has started but has not called log_step yet."}
-      </p>
-      <Problems problems={overview.problems} />
-    </NoStepYet>
+    <>
+      {overview.sessions.length > 1 && <Parts overview={overview} />}
+      <NoStepYet>
+        <p>
+          {overview.slots > 0
+            ? `${plural(overview.slots, "tensor")} will be measured.`
+            : "The training has started but has not called log_step yet."}
+        </p>
+        <Problems problems={overview.problems} />
+      </NoStepYet>
+    </>
   );
 }
 
@@ -100,30 +99,9 @@ function Banner(props: BannerProps) {
 
 /** What is wrong with the data themselves. */
 function Remarks({ overview }: { overview: Overview }) {
-  const { go } = useApp();
-  const latest = overview.sessions.at(-1);
   return (
     <>
-      {overview.sessions.length > 1 && (
-        <p class="remark">
-          <label>
-            This run was recorded in {overview.sessions.length} parts, by restarts or workers. Showing{" "}
-            <select
-              value={overview.session.id}
-              onChange={(e) =>
-                go({ session: e.currentTarget.value === latest?.id ? null : e.currentTarget.value })
-              }
-            >
-              {overview.sessions.map((s, i) => (
-                <option key={s.id} value={s.id}>
-                  part {i + 1}
-                  {s.worker && ` (worker ${s.worker})`}, {plural(s.records, "measured step")}
-                </option>
-              ))}
-            </select>
-          </label>
-        </p>
-      )}
+      {overview.sessions.length > 1 && <Parts overview={overview} />}
       <Problems problems={overview.problems} />
       {overview.notes.map((note) => (
         <p class="remark" key={note}>
@@ -131,6 +109,36 @@ function Remarks({ overview }: { overview: Overview }) {
         </p>
       ))}
     </>
+  );
+}
+
+/** That a run has several sessions, and the choice between them. */
+function Parts({ overview }: { overview: Overview }) {
+  const { go, source } = useApp();
+  const { session, sessions } = overview;
+  const parts = sessions.map((s, i) => ({
+    id: s.id,
+    name: `part ${i + 1}${s.worker && ` (worker ${s.worker})`}, ${plural(s.records, "measured step")}`,
+  }));
+  const choose = (id: string) => go({ session: id === sessions.at(-1)?.id ? null : id });
+  return (
+    <p class="remark">
+      This run was recorded in {parts.length} parts, by restarts or workers.{" "}
+      {source.live ? (
+        <label>
+          Showing{" "}
+          <select value={session.id} onChange={(e) => choose(e.currentTarget.value)}>
+            {parts.map(({ id, name }) => (
+              <option key={id} value={id}>
+                {name}
+              </option>
+            ))}
+          </select>
+        </label>
+      ) : (
+        `This report is of ${parts.find(({ id }) => id === session.id)?.name}.`
+      )}
+    </p>
   );
 }
 
@@ -155,83 +163,6 @@ function AllWell() {
         <Link to={{ view: "map" }}>how close each tensor came to its limits</Link>, or{" "}
         <Link to={{ view: "layers" }}>how a smaller format would do</Link>.
       </p>
-    </section>
-  );
-}
-
-/** The worst finding in full: where, why, how to fix it, and the picture that proves it. */
-function MainFinding({ finding }: { finding: Finding }) {
-  return (
-    <article class={`card finding finding-${finding.severity}`} aria-labelledby="main-finding">
-      <header class="head">
-        <h2 id="main-finding">{prose(finding.title)}</h2>
-        <span class="tools">
-          <CertaintyTag certainty={finding.certainty} />
-          <CopyMarkdown finding={finding} />
-        </span>
-      </header>
-      <FindingBody finding={finding} />
-      <EvidenceRuler finding={finding} />
-    </article>
-  );
-}
-
-function FindingBody({ finding }: { finding: Finding }) {
-  return (
-    <div class="finding-body">
-      <section>
-        <h3>Where</h3>
-        {finding.op.source && <SourceLine frame={finding.op.source} />}
-        <p class="finding-op">
-          <OpLink op={finding.op} step={tellingStep(finding)} />
-          {finding.op.layer && <> in layer {finding.op.layer}</>}
-          <br />
-          <span class="muted">
-            {finding.count > 1
-              ? `${stepRange(finding.first_step, finding.last_step)}, in ${plural(finding.count, "measured step")}`
-              : `at ${stepRange(finding.first_step, finding.last_step)}`}
-          </span>
-        </p>
-        <Foreseen finding={finding} />
-      </section>
-      <Chain finding={finding} />
-      <section>
-        <h3>Fix</h3>
-        <FixAdvice fix={finding.fix} />
-      </section>
-    </div>
-  );
-}
-
-function OtherFindings({ findings }: { findings: Finding[] }) {
-  return (
-    <section class="others" aria-labelledby="other-findings">
-      <h2 id="other-findings">Also found</h2>
-      <ol class="finding-list">
-        {findings.map((finding) => (
-          <li key={`${finding.rule}:${finding.op.key}`}>
-            <details class={`card finding finding-${finding.severity}`}>
-              <summary>
-                <Icon shape={finding.severity} label={SEVERITY_NAME[finding.severity]} />
-                <span class="finding-title">{prose(finding.title)}</span>
-                <span class="finding-where">
-                  <b class="op-type">{finding.op.op_type}</b>
-                  {finding.op.source && ` ${place(finding.op.source)}`}
-                </span>
-                <span class="finding-when">{stepRange(finding.first_step, finding.last_step)}</span>
-              </summary>
-              <p>{prose(`${finding.summary} ${finding.forecast}`)}</p>
-              <FindingBody finding={finding} />
-              <p class="tools">
-                <Link class="button" to={opState(finding.op, tellingStep(finding))}>
-                  Show the evidence
-                </Link>
-                <CopyMarkdown finding={finding} />
-              </p>
-            </details>
-          </li>
-        ))}
-      </ol>
     </section>
   );
 }
