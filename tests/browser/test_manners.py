@@ -78,7 +78,9 @@ def test_no_serious_accessibility_violation(tab: Tab, theme: str) -> None:
     tab.page.evaluate("(dark) => document.body.classList.toggle('dark-mode', dark)", theme == "dark")
     tab.document.evaluate(AXE.read_text())
     for name, state in PAGES.items():
-        tab.go(**state)
+        frame = tab.go(**state)
+        if name == "healthy":
+            frame.get_by_role("button", name="choose another").click()
         found = tab.document.evaluate("axe.run(document, {resultTypes: ['violations']})")
         serious = [
             f"{v['id']}: {v['nodes'][0]['html'][:160]} {v['nodes'][0]['failureSummary'][:200]}"

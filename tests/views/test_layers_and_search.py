@@ -65,8 +65,16 @@ def test_every_word_must_match_and_answers_are_bounded(broken: Subject) -> None:
     assert len(everything["ops"]) == MAX_FOUND
 
 
-def test_what_is_in_the_op_itself_is_found_before_what_is_in_its_files_name() -> None:
-    line = Frame("softmax.py", 3, "train_step", "y = probabilities(x)")
-    session = Session("s", table=[OpSite("Mul", "mul", frames=(line,)), OpSite("Softmax", "p", frames=(line,))])
-    found = ops_view(Subjects().get(RunData("r", [session])), "softmax")
-    assert [op["op_type"] for op in found["ops"]] == ["Softmax", "Mul"]
+def test_the_nearer_to_the_op_itself_the_words_are_the_earlier_it_comes() -> None:
+    line = Frame("log.py", 3, "train_step", "y = f(x)")
+    logits = Frame("log.py", 4, "train_step", "y = f(logits)")
+    sites = [
+        OpSite("Mul", "mul", frames=(line,)),
+        OpSite("Sub", "sub", frames=(logits,)),
+        OpSite("LogSoftmax", "p", frames=(line,)),
+        OpSite("Log", "q", frames=(line,)),
+    ]
+    subject = Subjects().get(RunData("r", [Session("s", table=sites)]))
+    for query in ("log", "LOG log.py:3"):
+        assert ops_view(subject, query)["ops"][0]["op_type"] == "Log"
+    assert [op["op_type"] for op in ops_view(subject, "log")["ops"]] == ["Log", "LogSoftmax", "Sub", "Mul"]
