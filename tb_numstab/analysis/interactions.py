@@ -13,7 +13,6 @@ from tb_numstab.analysis.graph import Mask, OpGraph
 from tb_numstab.analysis.ops import Ops, Scope
 from tb_numstab.analysis.patterns import literals, logits, never
 from tb_numstab.schema.columns import Row
-from tb_numstab.schema.ops import Role
 
 SUMS = ("add", "sub")
 PRODUCTS = ("mul",)
@@ -147,7 +146,8 @@ def _expected(ops: Ops, slot: int) -> str:
     larger, smaller = sorted((int(graph.x[slot]), int(graph.y[slot])), key=lambda s: -rows.max_exp[s])
     if literal[smaller]:
         return "the number is there for smaller values"
-    if literal[larger] and graph.scalar[slot] and graph.sites[slot].role is Role.OPTIMIZER:
+    # 1 - beta^t, whatever part of the step an optimizer computes it in.
+    if literal[larger] and graph.scalar[slot] and graph.family(smaller) == "pow":
         return "a correction for the first steps has worn off"
     return "a mask" if logits(graph)[slot] and rows.max[larger] <= 0 else ""
 

@@ -9,7 +9,6 @@ import numpy as np
 from tb_numstab.analysis.finding import Certainty
 from tb_numstab.analysis.graph import OpGraph
 from tb_numstab.analysis.interactions import Interaction, interactions
-from tb_numstab.schema.ops import Role
 from tests.analysis.programs import LINES, Step, binary, data, literal, op, update, variable
 from tests.support.numpy_trace import Trace
 
@@ -98,7 +97,8 @@ def test_operands_of_one_scale_are_not_listed() -> None:
 def test_what_is_meant_to_be_lost_comes_last_and_says_why() -> None:
     def step(trace: Trace, i: int) -> None:
         one, epsilon = literal(trace, 1.0), literal(trace, 1e-10)
-        op(trace, "Sub", np.array(1.0, np.float32), one, data(trace, 1e-12), role=Role.OPTIMIZER)  # 1 - beta^t
+        power = op(trace, "Pow", np.array(1e-12, np.float32), literal(trace, 0.9), data(trace, 262.0))
+        op(trace, "Sub", np.array(1.0, np.float32), one, power)  # 1 - beta^t
         op(trace, "AddV2", np.full(2, 1.0, np.float32), data(trace, [1.0, 1.0]), epsilon)
         scores, mask = data(trace, [0.5, 0.25]), data(trace, [0.0, -1e9])
         op(
