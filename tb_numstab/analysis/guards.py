@@ -141,13 +141,13 @@ class Guards:
             return any(s >= 0 and self.is_number(s) and not abs(self.number(s, "max")) >= limit for s in (x, y))
         return self.family(slot) in PASSING and self.below(x, limit, depth - 1)
 
-    def squares(self, slot: int) -> bool:
+    def squares(self, slot: int, depth: int = DEPTH) -> bool:
         """Squares or magnitudes: never negative, all 0 when their operand is."""
-        if slot < 0:
+        if slot < 0 or depth == 0:
             return False
         family, x = self.family(slot), self.x(slot)
         if family in ("move", "cast"):
-            return self.squares(x)
+            return self.squares(x, depth - 1)
         by_itself = family == "mul" and x == self.y(slot)
         return by_itself or family in ("square", "sum-of-squares") or self.graph.sites[slot].op_type == "Abs"
 
@@ -184,16 +184,16 @@ class Guards:
             return None if self.total(slot) and not self.readers(slot, "sqrt", "rsqrt") else ()
         return None if addends < 0 or self.positive(addends) else (slot,)
 
-    def rectified(self, slot: int) -> bool:
+    def rectified(self, slot: int, depth: int = DEPTH) -> bool:
         """A ReLU or a clip at 0: non-negative, and 0 as soon as its operand is not positive."""
-        if slot < 0:
+        if slot < 0 or depth == 0:
             return False
         op_type, x, y = self.graph.sites[slot].op_type, self.x(slot), self.y(slot)
         if op_type in ("Relu", "Relu6"):
             return True
         if op_type == "Maximum":
             return any(s >= 0 and self.is_number(s) and self.number(s, "max") == 0 for s in (x, y))
-        return (op_type == "Minimum" or self.family(slot) in ("move", "cast")) and self.rectified(x)
+        return (op_type == "Minimum" or self.family(slot) in ("move", "cast")) and self.rectified(x, depth - 1)
 
     def total(self, slot: int) -> bool:
         """One number for a whole tensor."""

@@ -31,6 +31,9 @@ from tb_numstab.schema.ops import Role
 MAX_CANDIDATES = 64
 """Earliest candidates that are compared by the harm they did."""
 
+MAX_UNSEEN = 1 << 18
+"""Unrecorded links that a search follows: a loop of some hundred ops needs a tenth, nonsense has no end of them."""
+
 
 class Source(Enum):
     """What the first non-finite value came out of."""
@@ -160,6 +163,7 @@ class _Search:
         self.candidate: Mask = self.bad & begins
         self.first_call = np.where(np.isnan(rows.first_bad_call), 0.0, rows.first_bad_call)
         self.passed_on = self.candidate & ~leaf & ~(rows.overflow > 0) & ~inputs.nonfinite & self._unmeasured_operand()
+        self.unseen_left = MAX_UNSEEN
         self.toward: dict[int, int] = {}  # slot -> the slot after it on the shortest way to a symptom
         self.reached: defaultdict[int, list[int]] = defaultdict(list)  # slot -> every slot it made non-finite
 
@@ -242,13 +246,17 @@ class _Search:
         consumer.
         """
         graph = self.graph
-        for source in np.flatnonzero(self.bad & ~graph.role(Role.UPDATE)).tolist():
-            if self._only_moves(slot):
-                unseen = bool(graph.looped[source]) or not len(graph.consumers(source))
-            else:
-                unseen = bool(graph.looped[slot]) and graph.loop[source] == graph.loop[slot]
-            if source != slot and unseen and self._order(source) < self._order(slot):
-                yield source
+        if not self.unseen_left:
+            return
+        if self._only_moves(slot):
+            unseen = graph.looped | ~graph.as_mask(graph.edge_source)
+        elif graph.looped[slot]:
+            unseen = graph.loop == graph.loop[slot]
+        else:
+            return
+        found = np.flatnonzero(unseen & self.bad & ~graph.role(Role.UPDATE) & self._earlier(slot))[: self.unseen_left]
+        self.unseen_left -= len(found)
+        yield from found.tolist()
 
     def _before(self, source: int, target: int) -> bool:
         """False when source and target run in one loop and source went bad in a later iteration."""
@@ -261,6 +269,17 @@ class _Search:
         """Sorts slots by execution: slot order, but iterations first within one loop body."""
         loop = int(self.graph.loop[slot])
         return (slot, 0.0, slot) if loop < 0 else (loop, float(self.first_call[slot]), slot)
+
+    def _earlier(self, slot: int) -> Mask:
+        """Slots whose ``_order`` is below that of ``slot``, bool [N]."""
+        loop = self.graph.loop
+        slots, alone = np.arange(self.graph.size), loop < 0
+        keys = np.where(alone, slots, loop), np.where(alone, 0.0, self.first_call), slots
+        below, same = np.zeros(self.graph.size, bool), np.ones(self.graph.size, bool)
+        for key, own in zip(keys, self._order(slot), strict=True):
+            below |= same & (key < own)
+            same &= key == own
+        return below
 
     def origin(self) -> int:
         """The visited candidate that reaches most symptoms; of several, the earliest.

@@ -145,7 +145,9 @@ def root_of_anything(g: Guards, slot: int) -> bool:
 
 def never_negative(g: Guards, slot: int) -> bool:
     """A sum of squares, its root, or a ReLU."""
-    while g.family(slot) in ("sum", "mean", "move", "cast", "sqrt"):
+    for _ in range(DEPTH):
+        if g.family(slot) not in ("sum", "mean", "move", "cast", "sqrt"):
+            break
         slot = g.x(slot)
     return slot < 0 or g.squares(slot) or g.rectified(slot)
 
