@@ -19,6 +19,7 @@ from tb_numstab.schema.names import ops_tag, steps_tag
 from tb_numstab.schema.op_table import OpTableChunk, encode_ops
 from tb_numstab.schema.ops import OpSite
 from tb_numstab.schema.record import StepRecord, encode_record
+from tb_numstab.store import tfrecord
 from tb_numstab.store.assemble import MAX_GAP, UNDESCRIBED
 from tb_numstab.store.event_files import MAX_GAPS, read_runs
 from tb_numstab.store.tfrecord import SEARCHED, read_records
@@ -207,3 +208,30 @@ def test_foreign_data_under_our_name(
         assert len(problems) == 3
         for name in ("bfloat", "numbers", "strings"):
             assert any(f"numstab/{name}/" in problem for problem in problems)
+
+
+def test_what_is_too_large_to_be_ours_is_passed_over(
+    small: SyntheticRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as another plugin's graph or picture; a file that claims gigabytes must not take as much memory."""
+    with Recorder(tmp_path) as run:
+        run.ops(small.sites).step(small.records[0])
+        run.event("a picture", bytes(3 * SEARCHED), 0, START, plugin="images")
+        run.step(small.records[1])
+    monkeypatch.setattr(tfrecord, "MAX_EVENT_BYTES", 2 * SEARCHED)
+    data = only_run(tmp_path)
+    assert (data.sessions[0].steps, data.problems) == ([0, 1], [])
+
+
+def test_the_next_record_is_not_looked_for_without_end(
+    small: SyntheticRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of 20 GB may be a hole and nothing else."""
+    small.write(tmp_path)
+    (path,) = tmp_path.iterdir()
+    content, at = path.read_bytes(), positions(path)[6]
+    path.write_bytes(content[:at] + bytes(3 * SEARCHED) + content[at:])
+    monkeypatch.setattr(tfrecord, "MAX_GAP_BYTES", SEARCHED)
+    data = only_run(tmp_path)
+    assert data.sessions[0].steps == [0, 1, 2, 3]
+    assert data.problems[0] == f"{path.name} is damaged: everything from byte {at} on could not be read."

@@ -65,7 +65,9 @@ def answers(runs: Sequence[RunData], progress: Progress | None = None) -> Archiv
 
 def route_key(path: str, **params: str | int) -> str:
     """The key of frontend/src/source.ts: parameters by name, values as encodeURIComponent writes them."""
-    query = "&".join(f"{name}={quote(str(value), safe='!*()' + chr(39))}" for name, value in sorted(params.items()))
+    # A folder's name need not be UTF-8; JavaScript's encodeURIComponent cannot write what is not.
+    values = {name: str(value).encode("utf-8", "replace") for name, value in sorted(params.items())}
+    query = "&".join(f"{name}={quote(value, safe='!*()' + chr(39))}" for name, value in values.items())
     return f"{path}?{query}"
 
 

@@ -52,10 +52,12 @@ class LogFolder:
         Raises:
           FileNotFoundError: no such folder.
           NotADirectoryError: it is a file.
+          OSError: it cannot be read.
         """
-        folders = {name: files for name, files in _event_files(self._logdir) if self._run in (None, name)}
+        closed: list[OSError] = []
+        folders = {name: files for name, files in _event_files(self._logdir, closed) if self._run in (None, name)}
         total, done = sum(len(files) for files in folders.values()), 0
-        runs = []
+        runs = [run for run in _closed_runs(self._logdir, closed) if self._run in (None, run.name)]
         for name in sorted(folders):
             series = self._series.setdefault(name, _Series())
             for path in folders[name]:
@@ -164,16 +166,34 @@ def _lost(events: int, gaps: Sequence[int], damage: int | None) -> str:
     return " and ".join(parts)
 
 
-def _event_files(logdir: str) -> Iterator[tuple[str, list[str]]]:
-    """(run name, event files by name) for each folder that TensorBoard takes for a run."""
-    for folder, names in _walk(logdir):
+def _closed_runs(logdir: str, errors: Sequence[OSError]) -> Iterator[RunData]:
+    """What there is of folders that could not be read.
+
+    Raises:
+      OSError: one is the log folder itself.
+    """
+    for error in errors:
+        name = os.path.relpath(error.filename, logdir)
+        if name == ".":
+            raise error
+        yield RunData(name, problems=[f"The folder could not be read: {error.strerror or error}."])
+
+
+def _event_files(logdir: str, closed: list[OSError]) -> Iterator[tuple[str, list[str]]]:
+    """(run name, event files by name) for each folder that TensorBoard takes for a run.
+
+    Args:
+      logdir: where to look.
+      closed: takes in why a folder could not be read.
+    """
+    for folder, names in _walk(logdir, closed):
         events = sorted(n for n in names if "tfevents" in n)
         if events:
             name = os.path.relpath(folder, logdir)
             yield name, [os.path.join(folder, n) for n in events]
 
 
-def _walk(logdir: str) -> Iterator[tuple[str, list[str]]]:
+def _walk(logdir: str, closed: list[OSError]) -> Iterator[tuple[str, list[str]]]:
     """(folder, file names) for logdir and every folder below it."""
     if is_remote(logdir):
         yield from walk(logdir)
@@ -183,7 +203,7 @@ def _walk(logdir: str) -> Iterator[tuple[str, list[str]]]:
             raise NotADirectoryError(errno.ENOTDIR, "not a folder of event files", logdir)
         raise FileNotFoundError(errno.ENOENT, "no such folder", logdir)
     seen: set[str] = set()
-    for folder, subfolders, names in os.walk(logdir, followlinks=True):
+    for folder, subfolders, names in os.walk(logdir, onerror=closed.append, followlinks=True):
         # TensorBoard follows links; a link to a folder above must not lead round for ever.
         if (real := os.path.realpath(folder)) in seen:
             subfolders.clear()

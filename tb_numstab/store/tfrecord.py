@@ -25,8 +25,14 @@ class FramingError(ValueError):
     """A damaged record header: where the next record starts is unknown."""
 
 
+MAX_EVENT_BYTES = 1 << 28
+"""Larger ones are passed over unread: TensorBoard's data server could not hand them out, so none is ours."""
+
 SEARCHED = 1 << 20
 """Bytes looked through at once for the next record."""
+
+MAX_GAP_BYTES = 1 << 26
+"""How far the next record is looked for: a torn one is far smaller."""
 
 
 class Readable(Protocol):
@@ -68,22 +74,30 @@ def read_records(file: Readable, position: int = 0) -> Iterator[StoredRecord]:
         size, checksum = _HEADER.unpack(header)
         if masked_crc32c(header[:8]) != checksum or size > MAX_RECORD_BYTES:
             raise FramingError(f"damaged at byte {position}")
-        data, footer = file.read(size), file.read(_FOOTER.size)
+        data = file.read(size) if size <= MAX_EVENT_BYTES else _passed_over(file, size)
+        footer = file.read(_FOOTER.size)
         if len(footer) < _FOOTER.size:
             return
         position += _HEADER.size + size + _FOOTER.size
         yield StoredRecord(data, _FOOTER.unpack(footer)[0], position)
 
 
+def _passed_over(file: Readable, size: int) -> bytes:
+    """Nothing, in place of that many bytes."""
+    while size > 0 and (part := file.read(min(size, SEARCHED))):
+        size -= len(part)
+    return b""
+
+
 def find_record(file: Readable, position: int) -> int | None:
-    """The first position at which a record can begin; None if there is none up to the file's end.
+    """The first position at which a record can begin; None if there is none within MAX_GAP_BYTES.
 
     Args:
       file: placed at ``position``, behind damage.
       position: where to look first.
     """
-    rest = b""
-    while chunk := file.read(SEARCHED):
+    rest, end = b"", position + MAX_GAP_BYTES
+    while position < end and (chunk := file.read(SEARCHED)):
         data = rest + chunk
         for found in crc32c.header_positions(data):
             if _HEADER.unpack_from(data, found)[0] <= MAX_RECORD_BYTES:
