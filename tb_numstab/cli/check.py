@@ -93,8 +93,8 @@ def _patterns(text: str) -> list[str]:
     ids = sorted({rule.id for rule in RULES})
     for pattern in patterns:
         if not any(fnmatchcase(rule, pattern) for rule in ids):
-            close = get_close_matches(pattern, ids)
-            hint = f"did you mean {' or '.join(close)}?" if close else f"the rules are {', '.join(ids)}"
+            close = get_close_matches(pattern.replace("*", ""), ids)
+            hint = f"did you mean {' or '.join(close)}?" if close else "docs/rules.md lists all of them"
             raise argparse.ArgumentTypeError(f"no rule is called {pattern!r}; {hint}")
     return patterns
 
@@ -162,7 +162,7 @@ def _follow(options: argparse.Namespace, known: _Known) -> int:
     try:
         while True:
             started = time.monotonic()
-            runs = reading.read_folder(folder, options, told_problems)
+            runs = reading.read_or_wait(folder, options, told_problems)
             checked = _check(runs, options, known, lambda wanted: (subjects.get(run, s.id) for run, s in wanted))
             failed = failed or _failed(checked, options)
             news = [item for item in (_news(c, told) for c in checked) if item.findings]

@@ -14,6 +14,10 @@ from tb_numstab.store.event_files import LogFolder, read_runs
 from tb_numstab.store.run_data import RunData
 
 
+class NoFolderError(CliError):
+    """The log folder is not there; it may be one day."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds LOGDIR and --run."""
     parser.add_argument("logdir", metavar="LOGDIR", help="the folder given to tf.summary, or any folder above it")
@@ -48,7 +52,7 @@ def read_folder(folder: LogFolder, options: argparse.Namespace, told: set[str] |
         with ProgressLine("Reading") as progress:
             runs = folder.read(progress)
     except FileNotFoundError as error:
-        raise CliError(f"{options.logdir}: there is no such folder") from error
+        raise NoFolderError(f"{options.logdir}: there is no such folder") from error
     except NotADirectoryError as error:
         raise CliError(f"{options.logdir} is a file: give the folder it is in") from error
     except OSError as error:
@@ -59,6 +63,19 @@ def read_folder(folder: LogFolder, options: argparse.Namespace, told: set[str] |
         if sentence not in told:
             print(f"tb-numstab: {printable(sentence)}", file=sys.stderr)
     told.update(sentences)
+    return runs
+
+
+def read_or_wait(folder: LogFolder, options: argparse.Namespace, told: set[str]) -> list[RunData]:
+    """As read_folder, for a training that is about to begin: what is not there yet is no error, and is said once."""
+    try:
+        runs = read_folder(folder, options, told)
+        missing = "" if any(run.measured for run in runs) else "holds no step record yet: waiting for one"
+    except NoFolderError:
+        runs, missing = [], "is not there yet: waiting for it"
+    if missing and missing not in told:
+        print(f"tb-numstab: {printable(options.logdir)} {missing}", file=sys.stderr)
+        told.add(missing)
     return runs
 
 
