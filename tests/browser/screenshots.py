@@ -26,14 +26,14 @@ class Picture:
 OVERFLOW = dict(run="float16/overflow", op="MatMul_4:0")
 
 PICTURES = {
-    "overview": Picture(dict(run="nan_softmax"), height=980),
-    "overview-dark": Picture(dict(run="nan_softmax"), theme="dark", height=980),
+    "overview": Picture(dict(run="nan_softmax"), height=968),
+    "overview-dark": Picture(dict(run="nan_softmax"), theme="dark", height=968),
     "op": Picture(OVERFLOW, height=1010),
     "op-dark": Picture(OVERFLOW, theme="dark", height=1010),
     "health-map": Picture(dict(run="float16/overflow", view="map")),
     "scales": Picture(dict(run="lost_updates/bfloat16", view="interactions"), height=500),
     "layers": Picture(dict(run="healthy", view="layers"), theme="dark", height=1170),
-    "compare": Picture(dict(run="lost_updates/bfloat16", view="compare", against="lost_updates/float32"), height=700),
+    "compare": Picture(dict(run="lost_updates/bfloat16", view="compare", against="lost_updates/float32"), height=530),
     "narrow": Picture(dict(run="nan_softmax", op="Log:0"), width=390, height=900),
 }
 

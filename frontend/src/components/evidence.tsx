@@ -23,14 +23,14 @@ export function EvidenceRuler({ finding }: { finding: Finding }) {
           </Link>
         </span>
       </header>
-      <div class="evidence-picture">
-        {value && (
-          <>
-            <Ruler page={value} />
-            <RulerLegend />
-          </>
-        )}
-      </div>
+      {value ? (
+        <>
+          <Ruler page={value} />
+          <RulerLegend />
+        </>
+      ) : (
+        <div class="evidence-picture" />
+      )}
     </section>
   );
 }

@@ -113,9 +113,11 @@ function MapLabels({ map, layout }: { map: HealthMap; layout: MapLayout }) {
             {row.op ? row.op.op_type : row.group}
             {row.groups > 1 && " …"}
           </span>{" "}
-          <span class="ends muted">
-            <bdi>{shortName(row)}</bdi>
-          </span>
+          {shortName(row) && (
+            <span class="ends muted">
+              <bdi>{shortName(row)}</bdi>
+            </span>
+          )}
           {row.op?.role === "gradient" && <span class="muted"> (gradient)</span>}
         </li>
       ))}
