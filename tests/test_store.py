@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +16,10 @@ from tensorboard.data.provider import DataProvider, RunTagFilter
 
 from tb_numstab.schema.names import ops_tag, steps_tag
 from tb_numstab.schema.record import decode_record, encode_record
-from tb_numstab.store.decoded import DecodedRecords
+from tb_numstab.store.decoded import DecodedHistograms
 from tb_numstab.store.event_files import LogFolder, read_runs
 from tb_numstab.store.provider import ProviderReader
-from tests.support.readers import CONTEXT, PROVIDERS, only_run, provided_runs, python_provider
+from tests.support.readers import CONTEXT, PROVIDERS, CountingProvider, only_run, provided_runs, python_provider
 from tests.support.runs import SCENARIOS, SyntheticRun, make_run
 from tests.support.synthetic import SESSION, START, Recorder
 
@@ -140,36 +143,29 @@ def test_op_table_grows_by_chunks(small: SyntheticRun, tmp_path: Path) -> None:
     assert data.problems == []
 
 
-def test_records_decoded_last_are_kept_within_a_limit(small: SyntheticRun) -> None:
+def test_histograms_decoded_last_are_kept_within_a_limit(small: SyntheticRun) -> None:
     data = [encode_record(record) for record in small.records]
-    first = decode_record(data[0])
-    size = first.slots.nbytes + first.rows.nbytes + first.histogram.nbytes
-    kept = DecodedRecords(max_bytes=3 * size)
-    records = [kept.get(d) for d in data[:3]]
-    assert all(kept.get(d) is record for d, record in zip(data, records, strict=False))
+    largest = max(len(d) + r.slots.nbytes // 2 + r.histogram.nbytes for d, r in zip(data, small.records, strict=True))
+    kept = DecodedHistograms(max_bytes=3 * largest)
+    first = [kept.get(d) for d in data[:3]]
+    assert all(kept.get(d) is histograms for d, histograms in zip(data, first, strict=False))
     kept.get(data[3])  # makes room by dropping data[0], the one used least recently
-    assert kept.get(data[1]) is records[1]
-    assert kept.get(data[0]) is not records[0]
+    assert kept.get(data[1]) is first[1]
+    assert kept.get(data[0]) is not first[0]
+
+
+def test_histograms_are_those_of_the_record_and_hold_nothing_else(small: SyntheticRun) -> None:
+    data = encode_record(small.records[3])
+    record, found = decode_record(data), DecodedHistograms().get(data)
+    for row, slot in enumerate(record.slots.tolist()):
+        np.testing.assert_array_equal(found.of(slot), record.histogram[row])
+    assert found.of(len(small.sites)) is None
+    assert found.histogram.base is None or found.histogram.base.nbytes == found.histogram.nbytes
     with pytest.raises(ValueError, match="read-only"):
-        records[1].rows[0, 0] = 1
+        found.histogram[0, 0] = 1
 
 
 # ---- re-reading a live run --------------------------------------------------------------------
-
-
-class CountingProvider:
-    """Passes calls on and notes which tags are read."""
-
-    def __init__(self, provider: DataProvider) -> None:
-        self.behind = provider
-        self.read: list[str] = []
-
-    def list_tensors(self, context: RequestContext, **options: object) -> object:
-        return self.behind.list_tensors(context, **options)
-
-    def read_tensors(self, context: RequestContext, *, run_tag_filter: RunTagFilter, **options: object) -> object:
-        self.read += run_tag_filter.tags
-        return self.behind.read_tensors(context, run_tag_filter=run_tag_filter, **options)
 
 
 def test_unchanged_run_is_not_read_again(small: SyntheticRun, tmp_path: Path) -> None:
@@ -192,6 +188,62 @@ def test_growing_run_reads_only_what_grew(small: SyntheticRun, tmp_path: Path) -
     second = reader.run(CONTEXT, "", ".")
     assert provider.read == [steps_tag(SESSION)]
     assert (first.sessions[0].steps, second.sessions[0].steps) == ([0], [0, 1])
+
+
+def test_a_run_is_read_again_after_it_was_forgotten(small: SyntheticRun, tmp_path: Path) -> None:
+    provider = CountingProvider(python_provider(small.write(tmp_path)))
+    reader = ProviderReader(provider)
+    first, version = reader.run(CONTEXT, "", "."), reader.version(CONTEXT, "", ".")
+    reader.forget("", ".")
+    again = reader.run(CONTEXT, "", ".")
+    assert again is not first and again == first
+    assert len(provider.read) == 4
+    assert reader.version(CONTEXT, "", ".") == version
+
+
+def test_a_version_grows_with_the_run_and_reads_nothing(small: SyntheticRun, tmp_path: Path) -> None:
+    with Recorder(tmp_path) as recorder:
+        recorder.ops(small.sites).step(small.records[0]).flush()
+        provider = CountingProvider(python_provider(tmp_path))
+        reader = ProviderReader(provider)
+        before = reader.version(CONTEXT, "", ".")
+        recorder.step(small.records[1])
+    provider.behind = python_provider(tmp_path)
+    assert reader.version(CONTEXT, "", ".") != before
+    assert provider.read == []
+
+
+def test_a_run_is_there_while_another_one_is_being_read(small: SyntheticRun, tmp_path: Path) -> None:
+    for name in ("short", "long"):
+        small.write(tmp_path / name)
+    behind, reading, go_on = python_provider(tmp_path), threading.Event(), threading.Event()
+
+    class Slow(CountingProvider):
+        def read_tensors(self, context: RequestContext, *, run_tag_filter: RunTagFilter, **options: object) -> object:
+            if "long" in run_tag_filter.runs:
+                reading.set()
+                assert go_on.wait(60)
+            return super().read_tensors(context, run_tag_filter=run_tag_filter, **options)
+
+    reader = ProviderReader(Slow(behind))
+    with ThreadPoolExecutor() as threads:
+        long = [threads.submit(reader.run, CONTEXT, "", "long") for _ in range(2)]
+        assert reading.wait(60)
+        assert reader.run(CONTEXT, "", "short").name == "short"
+        go_on.set()
+    assert long[0].result() is long[1].result()  # two asked, it was read once
+
+
+def test_a_folder_trained_into_anew_keeps_nothing_of_its_former_session(small: SyntheticRun, tmp_path: Path) -> None:
+    small.write(tmp_path / "before")
+    provider = CountingProvider(python_provider(tmp_path / "before"))
+    reader = ProviderReader(provider)
+    former = weakref.ref(reader.run(CONTEXT, "", ".").sessions[0])
+    with Recorder(tmp_path / "after", LATER) as recorder:
+        recorder.ops(small.sites).step(replace(small.records[0], session=LATER))
+    provider.behind = python_provider(tmp_path / "after")
+    assert [session.id for session in reader.run(CONTEXT, "", ".").sessions] == [LATER]
+    assert former() is None
 
 
 def test_folder_read_again_takes_in_what_is_new(small: SyntheticRun, tmp_path: Path) -> None:

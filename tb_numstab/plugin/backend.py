@@ -13,14 +13,14 @@ from tensorboard.plugins import base_plugin
 from werkzeug import Request, Response
 
 from tb_numstab.plugin.query import BadQuery, Query
+from tb_numstab.plugin.runs import Caller, Runs
 from tb_numstab.schema.names import PLUGIN_NAME
-from tb_numstab.store.provider import ProviderReader
-from tb_numstab.store.run_data import RunData
+from tb_numstab.store import heap
 from tb_numstab.views import compare, layers, op_page, op_search, overview, precision
 from tb_numstab.views.health_map import MAX_COLUMNS, Window, map_view
 from tb_numstab.views.interactions import Filter, interactions_view
 from tb_numstab.views.json_values import Json
-from tb_numstab.views.subject import NotInData, Subject, Subjects
+from tb_numstab.views.subject import NotInData, Subject
 
 TAB_NAME = "Numerical health"
 
@@ -38,8 +38,7 @@ class NumericalHealthPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # Tens
     plugin_name = PLUGIN_NAME
 
     def __init__(self, context: base_plugin.TBContext):
-        self._reader = ProviderReader(context.data_provider)
-        self._subjects = Subjects()
+        self._known = Runs(context.data_provider)
 
     def is_active(self) -> bool:
         """False: TensorBoard shows the tab by itself as soon as a run holds our data."""
@@ -51,9 +50,9 @@ class NumericalHealthPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # Tens
 
     def get_plugin_apps(self) -> dict[str, Wsgi]:
         """Every route by its path."""
-        views: dict[str, tuple[tuple[str, ...], Callable[[_Caller, Query], Json]]] = {
+        views: dict[str, tuple[tuple[str, ...], Callable[[Caller, Query], Json]]] = {
             "/runs": ((), self._runs),
-            "/verdict": (_SESSION, self._verdict),
+            "/verdict": ((*_SESSION, "patience"), self._verdict),
             "/progress": (_SESSION, self._progress),
             "/overview": ((*_SESSION, "patience"), self._overview),
             "/op": ((*_SESSION, "op", "step"), self._op),
@@ -67,59 +66,48 @@ class NumericalHealthPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # Tens
         apps = {path: self._json_route(allowed, view) for path, (allowed, view) in views.items()}
         return apps | {f"/static/{name}": _static_route(name, kind) for name, kind in STATIC_FILES.items()}
 
-    def _runs(self, caller: _Caller, query: Query) -> Json:
-        return overview.runs_view(self._reader.summaries(*caller))
+    def _runs(self, caller: Caller, query: Query) -> Json:
+        return overview.runs_view(self._known.summaries(caller))
 
-    def _verdict(self, caller: _Caller, query: Query) -> Json:
-        run = self._run(caller, query.text("run"))
-        return overview.verdict_only_view(run, self._subjects.verdict(run, query.optional_text("session")))
+    def _verdict(self, caller: Caller, query: Query) -> Json:
+        return self._known.verdict(caller, *_session(query), _patience(query))
 
-    def _progress(self, caller: _Caller, query: Query) -> Json:
-        run = self._run(caller, query.text("run"))
-        return overview.progress_view(run, *self._subjects.progress(run, query.optional_text("session")))
+    def _progress(self, caller: Caller, query: Query) -> Json:
+        return self._known.progress(caller, *_session(query))
 
-    def _overview(self, caller: _Caller, query: Query) -> Json:
-        patience = query.optional_integer("patience")
-        run = self._run(caller, query.text("run"))
-        seconds = None if patience is None else patience / 1000
-        return overview.overview_view(self._subjects.get(run, query.optional_text("session"), seconds))
+    def _overview(self, caller: Caller, query: Query) -> Json:
+        return overview.overview_view(self._known.subject(caller, *_session(query), _patience(query)))
 
-    def _op(self, caller: _Caller, query: Query) -> Json:
+    def _op(self, caller: Caller, query: Query) -> Json:
         return op_page.op_view(self._subject(caller, query), query.text("op"), query.optional_integer("step"))
 
-    def _ops(self, caller: _Caller, query: Query) -> Json:
+    def _ops(self, caller: Caller, query: Query) -> Json:
         return op_search.ops_view(self._subject(caller, query), query.optional_text("query") or "")
 
-    def _map(self, caller: _Caller, query: Query) -> Json:
+    def _map(self, caller: Caller, query: Query) -> Json:
         window = Window(query.optional_range("first_row", "last_row"), query.optional_range("first_step", "last_step"))
         columns = query.optional_integer("columns")
         return map_view(self._subject(caller, query), window, MAX_COLUMNS if columns is None else columns)
 
-    def _interactions(self, caller: _Caller, query: Query) -> Json:
+    def _interactions(self, caller: Caller, query: Query) -> Json:
         only = Filter(*(query.optional_text(name) for name in ("kind", "effect", "certainty")))
         step, first = query.optional_integer("step"), query.optional_integer("first") or 0
         return interactions_view(self._subject(caller, query), step, only, first)
 
-    def _layers(self, caller: _Caller, query: Query) -> Json:
+    def _layers(self, caller: Caller, query: Query) -> Json:
         return layers.layers_view(self._subject(caller, query), query.optional_integer("first") or 0)
 
-    def _precision(self, caller: _Caller, query: Query) -> Json:
+    def _precision(self, caller: Caller, query: Query) -> Json:
         return precision.precision_view(self._subject(caller, query))
 
-    def _compare(self, caller: _Caller, query: Query) -> Json:
-        against = self._subjects.get(self._run(caller, query.text("against")))
+    def _compare(self, caller: Caller, query: Query) -> Json:
+        against = self._known.subject(caller, query.text("against"))
         return compare.compare_view(self._subject(caller, query), against)
 
-    def _subject(self, caller: _Caller, query: Query) -> Subject:
-        return self._subjects.get(self._run(caller, query.text("run")), query.optional_text("session"))
+    def _subject(self, caller: Caller, query: Query) -> Subject:
+        return self._known.subject(caller, *_session(query))
 
-    def _run(self, caller: _Caller, name: str) -> RunData:
-        try:
-            return self._reader.run(*caller, name)
-        except KeyError as error:
-            raise NotInData(f'There is no run "{name}" with tb-numstab data.') from error
-
-    def _json_route(self, allowed: tuple[str, ...], view: Callable[[_Caller, Query], Json]) -> Wsgi:
+    def _json_route(self, allowed: tuple[str, ...], view: Callable[[Caller, Query], Json]) -> Wsgi:
         def answer(request: Request) -> Response:
             caller = (plugin_util.context(request.environ), plugin_util.experiment_id(request.environ))
             try:
@@ -132,14 +120,27 @@ class NumericalHealthPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # Tens
             except Exception:
                 _log.exception("numstab: %s failed", request.path)
                 return _error(request, 500, "An error in tb-numstab; TensorBoard's log has the details.")
+            finally:
+                heap.trim()
 
         return _read_only(answer)
 
 
-_Caller = tuple[Any, str]
-"""TensorBoard's request context and the experiment id, which every read passes on."""
-
 _SESSION = ("run", "session")
+
+MAX_PATIENCE_MS = 60_000
+"""Nobody waits longer for an answer about a part."""
+
+
+def _session(query: Query) -> tuple[str, str | None]:
+    """Which session of which run is asked for; None for the latest."""
+    return query.text("run"), query.optional_text("session")
+
+
+def _patience(query: Query) -> float | None:
+    """Seconds to wait for the whole answer; None for as long as it takes."""
+    milliseconds = query.optional_integer("patience")
+    return None if milliseconds is None else min(max(milliseconds, 0), MAX_PATIENCE_MS) / 1000
 
 
 def _static_route(name: str, content_type: str) -> Wsgi:

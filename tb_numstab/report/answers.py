@@ -83,7 +83,7 @@ class _Answer:
 def _always(subject: Subject) -> Iterator[_Answer]:
     run = subject.run.name
     yield _Answer(route_key("overview", run=run), partial(overview_view, subject))
-    yield _Answer(route_key("verdict", run=run), partial(verdict_only_view, subject.run, subject.verdict))
+    yield _Answer(route_key("verdict", run=run), partial(verdict_only_view, subject))
     yield _Answer(route_key("map", run=run), partial(map_view, subject, Window()))
     yield _Answer(route_key("interactions", run=run), partial(interactions_view, subject))
     yield _Answer(route_key("layers", run=run), partial(layers_view, subject))

@@ -58,8 +58,9 @@ class RunBuilder:
             if parsed is not None:
                 parts.setdefault(parsed.session, {}).setdefault(parsed.chunk, []).extend(events)
         run = RunData(self._name, problems=list(problems))
-        for session in sorted(parts):
-            builder = self._sessions.setdefault(session, _SessionBuilder(session))
+        # A folder that was emptied and trained into again keeps nothing of its former sessions.
+        self._sessions = {session: self._sessions.get(session) or _SessionBuilder(session) for session in sorted(parts)}
+        for session, builder in self._sessions.items():
             builder.update(parts[session])
             run.sessions.append(builder.session)
             run.problems += builder.problems

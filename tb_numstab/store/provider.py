@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,9 +16,6 @@ from tb_numstab.schema.table import RecordError
 from tb_numstab.store.assemble import RunBuilder, Stored
 from tb_numstab.store.run_data import RunData, RunSummary, SessionSummary
 
-MAX_CACHED_BYTES = 1 << 30
-"""Records kept in memory, those of the run read last in any case; other runs are read again when asked for."""
-
 _DOWNSAMPLES = (2**31 - 1, 1000, 100)
 """Records asked for: all, then fewer when the answer does not fit the server's 256 MiB."""
 
@@ -28,16 +24,17 @@ _LAST = (1,)
 
 
 class ProviderReader:
-    """Reads runs and keeps them: the same RunData object comes back until the run has new data.
+    """Reads runs and keeps them until told to forget: the same RunData object comes back until the run has new data.
 
-    Thread-safe. TensorBoard's own sampling happens before this, at ingestion.
+    Thread-safe: who asks for a run waits while another thread reads that run, but for no other one.
+    TensorBoard's own sampling happens before this, at ingestion.
     """
 
     def __init__(self, provider: DataProvider) -> None:
         self._provider = provider
-        self._lock = threading.Lock()
-        self._cache: OrderedDict[tuple[str, str], _CachedRun] = OrderedDict()
+        self._cache: dict[tuple[str, str], _CachedRun] = {}
         self._last_records: dict[tuple[str, str, str], _Last] = {}
+        self._summing_up = threading.Lock()
 
     def run(self, context: RequestContext, experiment: str, name: str) -> RunData:
         """One run.
@@ -46,13 +43,24 @@ class ProviderReader:
           KeyError: no such run, or it holds no tb-numstab data.
         """
         tags = self._list(context, experiment, name)[name]
-        with self._lock:
-            return self._update(context, experiment, name, tags)
+        cached = self._cache.setdefault((experiment, name), _CachedRun(name))
+        with cached.lock:
+            return self._update(context, experiment, cached, tags)
+
+    def version(self, context: RequestContext, experiment: str, name: str) -> object:
+        """What changes with a run's data; reads none of it. Raises as ``run``."""
+        return _versions(self._list(context, experiment, name)[name])
+
+    def forget(self, experiment: str, name: str) -> None:
+        """Keeps nothing of a run any longer; it is read again when it is asked for."""
+        self._cache.pop((experiment, name), None)
 
     def summaries(self, context: RequestContext, experiment: str) -> list[RunSummary]:
         """Every run that holds tb-numstab data, by name; of a session only its last record is read."""
         listed = self._list(context, experiment, None)
-        with self._lock:
+        with self._summing_up:
+            known = self._last_records.items()
+            self._last_records = {key: last for key, last in known if key[0] != experiment or key[1] in listed}
             return [self._summary(context, experiment, name, listed[name]) for name in sorted(listed)]
 
     def _summary(self, context: RequestContext, experiment: str, name: str, tags: _Tags) -> RunSummary:
@@ -95,10 +103,7 @@ class ProviderReader:
         runs = {run: {t: series for t, series in tags.items() if parse_tag(t)} for run, tags in listed.items()}
         return {run: tags for run, tags in runs.items() if tags}
 
-    def _update(self, context: RequestContext, experiment: str, name: str, tags: _Tags) -> RunData:
-        key = experiment, name
-        cached = self._cache.setdefault(key, _CachedRun(name))
-        self._cache.move_to_end(key)
+    def _update(self, context: RequestContext, experiment: str, cached: _CachedRun, tags: _Tags) -> RunData:
         versions = _versions(tags)
         if cached.versions != versions:
             old = {t: read for t, read in cached.read.items() if versions.get(t) == cached.versions.get(t)}
@@ -106,20 +111,15 @@ class ProviderReader:
             # then covers every slot of the records.
             for tag in sorted(tags, key=_records_first):
                 if tag not in old:
-                    old[tag] = self._read(context, experiment, name, tag, _DOWNSAMPLES)
-            cached.read, cached.versions = old, versions
+                    old[tag] = self._read(context, experiment, cached.name, tag, _DOWNSAMPLES)
+            cached.read = old
             cached.data = cached.builder.build(
                 {tag: old[tag].events for tag in sorted(old, key=_records_first)},
                 [problem for read in old.values() for problem in read.problems],
             )
-            self._make_room()
+            # Last, because the list of runs compares them without waiting for the lock.
+            cached.versions = versions
         return cached.data
-
-    def _make_room(self) -> None:
-        """Forgets the runs asked for least recently where too much is kept."""
-        size = sum(run.size for run in self._cache.values())
-        while size > MAX_CACHED_BYTES and len(self._cache) > 1:
-            size -= self._cache.popitem(last=False)[1].size
 
     def _read(
         self, context: RequestContext, experiment: str, run: str, tag: str, downsamples: Sequence[int]
@@ -159,13 +159,9 @@ class _CachedRun:
     read: dict[str, _ReadTag] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.lock = threading.Lock()
         self.builder = RunBuilder(self.name)
         self.data = RunData(self.name)
-
-    @property
-    def size(self) -> int:
-        """Bytes of the records and op tables as they are stored."""
-        return sum(len(event.data) for read in self.read.values() for event in read.events)
 
 
 @dataclass

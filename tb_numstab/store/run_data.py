@@ -5,10 +5,14 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from tb_numstab.schema.ops import OpSite
 from tb_numstab.schema.record import StepRecord, decode_readable
-from tb_numstab.store.decoded import DECODED
+from tb_numstab.store.decoded import DECODED, Histograms
+
+SITE_BYTES = 600
+"""Memory that an op table takes for each of its slots, measured on a transformer."""
 
 
 @dataclass(frozen=True)
@@ -59,20 +63,32 @@ class Session:
     encoded: list[bytes] = field(default_factory=list)
 
     def record(self, step: int) -> StepRecord:
-        """The record of one step, its arrays read-only; asked for again soon, it costs nothing.
+        """The record of one step.
 
         Raises:
           KeyError: the step was not measured, or its record was sampled away.
         """
+        return decode_readable(self.encoded[self._index(step)])
+
+    def histograms(self, step: int) -> Histograms:
+        """One step's exponent histograms; asked for again soon, they cost nothing. Raises as ``record``."""
+        return DECODED.get(self.encoded[self._index(step)])
+
+    def _index(self, step: int) -> int:
         index = bisect_left(self.steps, step)
         if index == len(self.steps) or self.steps[index] != step:
             raise KeyError(step)
-        return DECODED.get(self.encoded[index])
+        return index
 
     def summary(self) -> SessionSummary:
         """This session in a list of runs."""
         first, last = (self.steps[0], self.steps[-1]) if self.steps else (None, None)
         return SessionSummary(self.id, self.worker, len(self.steps), first, last)
+
+    @cached_property
+    def nbytes(self) -> int:
+        """About how many bytes of memory this takes."""
+        return sum(map(len, self.encoded)) + SITE_BYTES * len(self.table)
 
     def records(self, first: int = 0) -> Iterator[StepRecord]:
         """The records in step order, from the ``first`` on, decoded one at a time."""

@@ -147,10 +147,10 @@ def _histogram_view(subject: Subject, slot: int, step: int) -> Json | None:
     steps: list[int] = []
     rows: list[NDArray[np.uint8]] = []
     for index in sorted({*spread.tolist(), session.steps.index(step)}):
-        record = session.record(session.steps[index])
-        if (at := record.row_of(slot)) is not None:
-            steps.append(record.step)
-            rows.append(record.histogram[at])
+        measured = session.steps[index]
+        if (row := session.histograms(measured).of(slot)) is not None:
+            steps.append(measured)
+            rows.append(row)
     table = np.array(rows, np.uint8).reshape(len(rows), HISTOGRAM_BINS)
     used = np.flatnonzero(table.any(axis=0))
     first, stop = (int(used[0]), int(used[-1]) + 1) if used.size else (0, 0)

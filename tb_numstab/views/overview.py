@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tb_numstab.analysis.finding import Verdict
 from tb_numstab.store.run_data import RunData, RunSummary, Session, SessionSummary
 from tb_numstab.views.findings import finding_view, verdict_view
 from tb_numstab.views.json_values import Json
@@ -19,9 +18,14 @@ def runs_view(runs: Sequence[RunSummary]) -> Json:
     return {"api": API_VERSION, "runs": [_run_view(run) for run in runs]}
 
 
-def verdict_only_view(run: RunData, verdict: Verdict) -> Json:
-    """One run's verdict, for the list of runs."""
-    return {"run": run.name, "verdict": verdict_view(verdict)}
+def verdict_only_view(subject: Subject) -> Json:
+    """One run's verdict, for the list of runs, and how many of its records it is about."""
+    return {
+        "run": subject.run.name,
+        "verdict": verdict_view(subject.verdict),
+        "judged": subject.judged,
+        "records": len(subject.session.steps),
+    }
 
 
 def progress_view(run: RunData, session: Session, done: int) -> Json:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,15 +11,16 @@ from tb_numstab.analysis.engine import Engine
 from tb_numstab.analysis.finding import Finding, Verdict
 from tb_numstab.analysis.graph import OpGraph
 from tb_numstab.analysis.spread import Spread
+from tb_numstab.store import heap
 from tb_numstab.store.run_data import RunData, Session
 from tb_numstab.views.op_index import OpIndex
 from tb_numstab.views.timeline import Timeline
 
-MAX_SUBJECTS = 32
-"""Sessions kept analysed; those looked at least recently make room."""
+SLOT_BYTES = 2500
+"""Memory that a judged session takes for each slot, timeline and records left out; measured on a transformer."""
 
-PUBLISHED_EVERY = 0.4
-"""Seconds after which a long session is shown as far as it was judged."""
+UNASKED = 10.0
+"""Seconds after which a session is judged no further while nobody asks about it."""
 
 
 class NotInData(LookupError):
@@ -62,18 +62,21 @@ class Subject(Judged):
     timeline: Timeline
     spread: Spread
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether that is all of its records."""
+        return self.judged == len(self.session.steps)
+
 
 class Subjects:
-    """The subjects of a log folder, each made once and then grown.
+    """The subjects of some runs, each made once and then grown.
 
     A training that is still running adds records between two requests: only these are decoded and
     judged. Thread-safe.
     """
 
     def __init__(self) -> None:
-        self._growing: OrderedDict[tuple[str, str], _Growing] = OrderedDict()
-        self._verdicts: dict[tuple[str, str], tuple[object, Verdict]] = {}
-        self._lock = threading.Lock()
+        self._growing: dict[tuple[str, str], _Growing] = {}
 
     def get(self, run: RunData, session_id: str | None = None, patience: float | None = None) -> Subject:
         """The subject of one session of a run, by default its latest.
@@ -81,31 +84,15 @@ class Subjects:
         Args:
           run: the run.
           session_id: the session's id.
-          patience: seconds to wait. Then a long session is returned as far as it was judged, and the rest
-            is judged in the background. None waits for all.
+          patience: seconds to wait. Then a long session is returned as far as it was judged, but for its
+            first record, and the rest is judged in the background as long as somebody asks now and then.
+            None waits for all.
 
         Raises:
           NotInData: the run has no such session, or none at all.
         """
         session = find_session(run, session_id)
-        key = (run.name, session.id)
-        with self._lock:
-            growing = self._growing.setdefault(key, _Growing())
-            self._growing.move_to_end(key)
-            while len(self._growing) > MAX_SUBJECTS:
-                self._growing.popitem(last=False)
-        subject = growing.take(run, session, patience)
-        if subject.judged == len(subject.session.steps):
-            self._verdicts[key] = _version(subject.session), subject.verdict
-        return subject
-
-    def verdict(self, run: RunData, session_id: str | None = None) -> Verdict:
-        """The verdict on a session; kept longer than its subject, for lists of many runs. Raises as ``get``."""
-        session = find_session(run, session_id)
-        version, verdict = self._verdicts.get((run.name, session.id), (None, None))
-        if verdict is None or version != _version(session):
-            return self.get(run, session.id).verdict
-        return verdict
+        return self._growing.setdefault((run.name, session.id), _Growing()).take(run, session, patience)
 
     def progress(self, run: RunData, session_id: str | None = None) -> tuple[Session, int]:
         """A session and how many of its records have been taken in; never waits for the others.
@@ -114,16 +101,20 @@ class Subjects:
           NotInData: as for ``get``.
         """
         session = find_session(run, session_id)
-        with self._lock:
-            growing = self._growing.get((run.name, session.id))
+        growing = self._growing.get((run.name, session.id))
         return session, 0 if growing is None else growing.done
+
+    @property
+    def nbytes(self) -> int:
+        """About how many bytes of memory these take beside their runs."""
+        return sum(growing.nbytes for growing in list(self._growing.values()))
 
 
 class _Growing:
     """What has been derived from a session so far.
 
-    One thread at a time takes in records, and publishes a Subject now and then; those who ask wait for
-    it no longer than they want.
+    One thread at a time takes in records. It publishes a Subject when there are no more, and before that
+    when somebody has waited as long as he wants.
     """
 
     def __init__(self) -> None:
@@ -131,7 +122,9 @@ class _Growing:
         self._wanted: tuple[RunData, Session] | None = None
         self._subject: Subject | None = None
         self._error: Exception | None = None
-        self._working = False
+        self._working = self._due = False
+        self._waiting = 0
+        self._asked = 0.0
         self._start_over()
 
     @property
@@ -139,45 +132,57 @@ class _Growing:
         """How many records are taken in."""
         return len(self._steps)
 
+    @property
+    def nbytes(self) -> int:
+        """About how many bytes of memory this takes."""
+        return SLOT_BYTES * len(self._ops.table) + self._timeline.nbytes
+
     def take(self, run: RunData, session: Session, patience: float | None) -> Subject:
-        """Waits until all of the session is taken in, or for ``patience`` seconds; but for the first part always."""
+        """Waits until all of the session is taken in, or for ``patience`` seconds; but for the first record always."""
         with self._changed:
-            self._wanted, self._error = (run, session), None
+            if not self._is_wanted(run, session):
+                self._wanted = run, session
+            self._error, self._asked = None, time.monotonic()
             if not self._working and not self._is_whole():
-                self._working = True
                 threading.Thread(target=self._work, name=f"numstab {run.name}", daemon=True).start()
-            self._changed.wait_for(lambda: not self._working, patience)
-            self._changed.wait_for(lambda: self._is_of(session) or not self._working)
+                self._working = True
+            self._waiting += 1
+            if not self._changed.wait_for(lambda: not self._working, patience):
+                self._due = True
+                self._changed.wait_for(lambda: not (self._due and self._working))
+            self._waiting -= 1
             if self._error is not None:
                 raise self._error
             assert self._subject is not None
             return self._subject
 
-    def _is_of(self, session: Session) -> bool:
-        return self._subject is not None and self._subject.session is session
+    def _is_wanted(self, run: RunData, session: Session) -> bool:
+        return self._wanted is not None and self._wanted[0] is run and self._wanted[1] is session
 
     def _is_whole(self) -> bool:
         known = self._subject
-        if known is None or self._wanted is None:
-            return False
-        run, session = self._wanted
-        return known.run is run and known.session is session and known.judged == len(session.steps)
+        return known is not None and self._is_wanted(known.run, known.session) and known.is_whole
+
+    def _is_asked(self) -> bool:
+        return self._waiting > 0 or time.monotonic() - self._asked < UNASKED
 
     def _work(self) -> None:
-        """Takes in what is wanted, until there is no more."""
+        """Takes in what is wanted, until there is no more or nobody asks for it."""
         while (wanted := self._next()) is not None:
             try:
                 self._grow(*wanted)
             except Exception as error:  # noqa: BLE001 - raised in the threads that wait for it
+                self._start_over()  # how much of a record was taken in is not known
                 with self._changed:
                     self._error, self._working = error, False
                     self._changed.notify_all()
                 return
+        heap.trim()
 
     def _next(self) -> tuple[RunData, Session] | None:
         """What is to be taken in; None ends the work."""
         with self._changed:
-            if not self._is_whole():
+            if not self._is_whole() and self._is_asked():
                 return self._wanted
             self._working = False
             self._changed.notify_all()
@@ -196,20 +201,21 @@ class _Growing:
         return self._steps == session.steps[:steps] and tuple(table) == tuple(session.table[: len(table)])
 
     def _grow(self, run: RunData, session: Session) -> None:
+        """Takes in what a session has more; ends early where more is there by now, or nobody asks."""
         if not self._continues(session):
             self._start_over()
         if len(session.table) > len(self._ops.table):
             self._engine.extend(session.table[len(self._ops.table) :])
             self._ops = OpIndex(session.table)
-        published = time.monotonic()
         for record in session.records(len(self._steps)):
             self._engine.feed(record)
             self._timeline.feed(record, len(session.table))
             self._spread.feed(self._engine.graph, record)
             self._steps.append(record.step)
-            if time.monotonic() - published > PUBLISHED_EVERY:
+            if not (self._is_wanted(run, session) and self._is_asked()):
+                return
+            if self._due:
                 self._publish(run, session)
-                published = time.monotonic()
         self._publish(run, session)
 
     def _publish(self, run: RunData, session: Session) -> None:
@@ -226,12 +232,8 @@ class _Growing:
         )
         with self._changed:
             self._subject = subject
+            self._due = self._due and not self._is_wanted(run, session)
             self._changed.notify_all()
-
-
-def _version(session: Session) -> object:
-    """What changes when a session grows."""
-    return len(session.steps), session.steps[-1:]
 
 
 def find_session(run: RunData, session_id: str | None) -> Session:

@@ -16,7 +16,10 @@ ABSENT = -32768
 """An exponent of a slot that was not measured, or that held no finite non-zero element."""
 
 MAX_CELLS = 16_000_000
-"""Slots x columns kept, at 5 bytes each; in longer runs neighbouring records share a column."""
+"""Slots x columns kept, at CELL_BYTES each; in longer runs neighbouring records share a column."""
+
+CELL_BYTES = 5
+"""Two int16 and a uint8."""
 
 MEASURED, NAN, INF, OVERFLOW, UNDERFLOW, SUBNORMAL, ABSORBED = (1 << i for i in range(7))
 
@@ -74,6 +77,11 @@ class Timeline:
         self.columns: list[Column] = []
         self._records = 0
         self._records_per_column = 1
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes of memory the columns take; all count as wide as the last one."""
+        return CELL_BYTES * len(self.columns) * (len(self.columns[-1].marks) if self.columns else 0)
 
     def feed(self, record: StepRecord, slots: int) -> None:
         """Takes in the next record of a session whose op table has that many slots."""

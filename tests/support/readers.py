@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 from tensorboard.backend.event_processing.data_ingester import LocalDataIngester
 from tensorboard.context import RequestContext
-from tensorboard.data.provider import DataProvider
+from tensorboard.data.provider import DataProvider, RunTagFilter
 from tensorboard.data.server_ingester import SubprocessServerDataIngester, get_server_binary
 from tensorboard.util.grpc_util import ChannelCredsType
 
@@ -71,6 +71,21 @@ def python_provider(logdir: Path, samples: int | None = KEEP_ALL) -> DataProvide
     )
     ingester.start()
     return ingester.data_provider
+
+
+class CountingProvider:
+    """Passes calls on and notes which tags are read."""
+
+    def __init__(self, provider: DataProvider) -> None:
+        self.behind = provider
+        self.read: list[str] = []
+
+    def list_tensors(self, context: RequestContext, **options: object) -> object:
+        return self.behind.list_tensors(context, **options)
+
+    def read_tensors(self, context: RequestContext, *, run_tag_filter: RunTagFilter, **options: object) -> object:
+        self.read += run_tag_filter.tags
+        return self.behind.read_tensors(context, run_tag_filter=run_tag_filter, **options)
 
 
 PROVIDERS = {"rust": rust_provider, "python": python_provider}

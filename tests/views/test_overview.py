@@ -53,9 +53,12 @@ def test_a_run_without_a_record_has_no_verdict() -> None:
 
 
 def test_the_verdict_alone_is_the_overviews(broken: Subject) -> None:
-    assert verdict_only_view(broken.run, broken.verdict) == {
+    view = overview_view(broken)
+    assert verdict_only_view(broken) == {
         "run": "nan_softmax_log",
-        "verdict": overview_view(broken)["verdict"],
+        "verdict": view["verdict"],
+        "judged": view["judged"],
+        "records": view["session"]["records"],
     }
 
 

@@ -1,5 +1,6 @@
 import dataclasses
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -8,6 +9,7 @@ from tb_numstab.schema.record import StepRecord, decode_record, encode_record
 from tb_numstab.store import run_data
 from tb_numstab.views import subject as subject_module
 from tb_numstab.views.subject import NotInData, Subjects
+from tb_numstab.views.timeline import CELL_BYTES, Timeline
 from tests.views.subjects import run_of, synthetic
 
 
@@ -86,27 +88,76 @@ def test_what_is_not_there_is_named() -> None:
         Subjects().get(empty)
 
 
-def test_a_long_session_is_shown_as_far_as_it_was_judged(monkeypatch: pytest.MonkeyPatch) -> None:
-    go_on, decode = threading.Event(), decode_record
+class Halt:
+    """Stops the judging before one step's record is taken in, until told to go on."""
 
-    def halting(data: bytes) -> StepRecord:
-        record = decode(data)
-        if record.step == 30:
-            go_on.wait()
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+        self.reached, self.go_on, self._step = threading.Event(), threading.Event(), step
+        monkeypatch.setattr(run_data, "decode_readable", self._decode)
+
+    def _decode(self, data: bytes) -> StepRecord:
+        record = decode_record(data)
+        if record.step == self._step:
+            self.reached.set()
+            assert self.go_on.wait(60)
         return record
 
-    monkeypatch.setattr(run_data, "decode_readable", halting)
-    monkeypatch.setattr(subject_module, "PUBLISHED_EVERY", 0.0)
+
+def workers(run: str) -> list[threading.Thread]:
+    """The threads that judge a run."""
+    return [thread for thread in threading.enumerate() if thread.name == f"numstab {run}"]
+
+
+def test_a_long_session_is_shown_as_far_as_it_was_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    halt = Halt(monkeypatch, step=30)
     subjects, run = Subjects(), run_of("nan_softmax_log")
     early = subjects.get(run, patience=0.0)
-    while early.judged < 30:
-        early = subjects.get(run, patience=0.01)
+    assert (early.judged, early.is_whole) == (1, False)
     assert early.verdict.status.value != "broken"
-    assert [c.last_step for c in early.timeline.columns] == list(range(30))
-    go_on.set()
+    assert halt.reached.wait(60)
+    assert subjects.progress(run)[1] == 30
+    halt.go_on.set()
     whole = subjects.get(run)
-    assert (whole.judged, whole.verdict.status.value) == (80, "broken")
-    assert early.judged == 30 == len(early.timeline.columns)
+    assert (whole.judged, whole.is_whole, whole.verdict.status.value) == (80, True, "broken")
+    assert early.judged == 1 == len(early.timeline.columns)
+
+
+def test_what_nobody_asks_for_is_judged_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subject_module, "UNASKED", 0.0)
+    halt = Halt(monkeypatch, step=30)
+    subjects, run = Subjects(), run_of("nan_softmax_log")
+    subjects.get(run, patience=0.0)
+    halt.go_on.set()
+    for thread in workers("nan_softmax_log"):
+        thread.join()
+    assert subjects.progress(run)[1] <= 31
+    fresh = Subjects().get(run)
+    assert subjects.get(run).findings == fresh.findings
+    assert subjects.progress(run)[1] == 80
+
+
+def test_a_session_that_grows_while_it_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    halt = Halt(monkeypatch, step=30)
+    subjects, short, long = Subjects(), run_of("nan_softmax_log", 40), run_of("nan_softmax_log")
+    subjects.get(short, patience=0.0)
+    assert halt.reached.wait(60)
+    with ThreadPoolExecutor() as threads:
+        asked = threads.submit(subjects.get, long, None, 0.0)
+        halt.go_on.set()
+        early = asked.result()
+    assert early.session is long.sessions[0] and 30 < early.judged <= 80
+    assert subjects.get(long).findings == Subjects().get(long).findings
+
+
+def test_two_who_ask_at_once_get_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    halt = Halt(monkeypatch, step=0)
+    subjects, run = Subjects(), run_of("healthy", 20)
+    with ThreadPoolExecutor() as threads:
+        asked = [threads.submit(subjects.get, run) for _ in range(4)]
+        assert halt.reached.wait(60)
+        assert len(workers("healthy")) == 1
+        halt.go_on.set()
+    assert all(answer.result() is asked[0].result() for answer in asked)
 
 
 def test_what_goes_wrong_in_the_background_is_raised_where_one_waits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,17 +172,27 @@ def test_what_goes_wrong_in_the_background_is_raised_where_one_waits(monkeypatch
     assert subjects.get(run).judged == 5
 
 
-def test_a_verdict_outlives_its_subject(monkeypatch: pytest.MonkeyPatch) -> None:
-    subjects, run = Subjects(), run_of("nan_softmax_log", 60)
-    first = subjects.get(run).verdict
-    monkeypatch.setattr(subject_module, "MAX_SUBJECTS", 0)
-    subjects.get(run_of("healthy", 5))  # makes room
-    monkeypatch.setattr(run_data, "decode_readable", None)  # nothing is judged again
-    assert subjects.verdict(run) is first
-    assert first.status.value == "broken"
+def test_a_record_that_failed_half_way_is_not_taken_in_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    subjects, run, feed = Subjects(), run_of("nan_softmax_log"), Timeline.feed
+
+    def failing(timeline: Timeline, record: StepRecord, slots: int) -> None:
+        if record.step == 60:
+            raise ZeroDivisionError("on purpose")
+        feed(timeline, record, slots)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Timeline, "feed", failing)
+        with pytest.raises(ZeroDivisionError, match="on purpose"):
+            subjects.get(run)
+    assert subjects.get(run).findings == Subjects().get(run).findings
 
 
-def test_a_verdict_of_fewer_records_is_not_kept() -> None:
+def test_memory_is_told_as_it_grows() -> None:
     subjects = Subjects()
-    assert subjects.verdict(run_of("nan_softmax_log", 20)).status.value != "broken"
-    assert subjects.verdict(run_of("nan_softmax_log", 60)).status.value == "broken"
+    assert subjects.nbytes == 0
+    sizes = []
+    for records in (10, 40):
+        subjects.get(run_of("healthy", records))
+        sizes.append(subjects.nbytes)
+    slots = len(synthetic("healthy").sites)
+    assert sizes[1] - sizes[0] == 30 * slots * CELL_BYTES
