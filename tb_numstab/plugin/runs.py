@@ -85,7 +85,8 @@ class Runs:
         subject = self.subject(caller, name, session, patience)
         view = verdict_only_view(subject)
         if subject.is_whole:
-            self._verdicts[key] = version, view
+            with self._lock:
+                self._verdicts[key] = version, view
         return view
 
     def progress(self, caller: Caller, name: str, session: str | None = None) -> Json:

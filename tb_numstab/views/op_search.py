@@ -23,7 +23,7 @@ def ops_view(subject: Subject, query: str) -> Json:
 
 
 def _distance(site: OpSite, words: list[str]) -> tuple[int, bool]:
-    """How much of an op's texts it takes to hold the words; of ops alike in that, one whose type is a word is nearer."""
+    """How much of an op's texts it takes to hold the words; of ops alike in that, one of a type named is nearer."""
     held = [_holds(text, words) for text in _texts(site)]
     return held.index(True), site.op_type.lower() not in words
 

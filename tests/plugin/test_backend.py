@@ -136,6 +136,14 @@ def test_any_number_of_columns_is_bounded(client: Client, columns: str) -> None:
     assert 1 <= len(view["columns"]) <= 80
 
 
+@pytest.mark.parametrize("route", ["/overview", "/verdict"])
+@pytest.mark.parametrize("patience", ["-5", "0", "9" * 18])
+def test_any_patience_is_answered(context: TBContext, route: str, patience: str) -> None:
+    view = Client(NumericalHealthPlugin(context)).open(route, run="healthy", patience=patience).get_json()
+    assert 1 <= view["judged"] <= 80
+    assert (view["judged"] == 80) == (int(patience) > 0)
+
+
 def test_an_error_of_ours_is_logged_and_does_not_leak(
     client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
