@@ -65,10 +65,19 @@ test("the map's summary knows the least headroom and the first NaN or infinity",
   const cells = new MapCells(MAP);
   assert.deepEqual(leastHeadroom(cells, "over"), { row: 0, column: 1, bits: 0 });
   assert.deepEqual(leastHeadroom(cells, "under"), { row: 0, column: 0, bits: 0 });
-  assert.equal(firstNonFinite(cells), 1);
+  assert.deepEqual(firstNonFinite(cells), { column: 1, row: null });
+  const found = MAP.rows.map((row, i): MapRow => (i === 1 ? { ...row, severity: "error" } : row));
+  assert.deepEqual(firstNonFinite(new MapCells({ ...MAP, rows: found })), { column: 1, row: 1 });
   const empty = new MapCells({ ...MAP, over: pack(0, 0, 0, 0), marks: pack(0, 0, 0, 0) });
   assert.equal(leastHeadroom(empty, "over"), null);
   assert.equal(firstNonFinite(empty), null);
+});
+
+test("the readout names the line of an op", () => {
+  const source = { file: "/home/me/train.py", line: 38, function: "f", text: "" };
+  const log = { op_type: "Log", name: "Log", source } as OpRef;
+  const cells = new MapCells({ ...MAP, rows: [{ ...row(0, "loss", "a"), op: log }, row(1, "dense", "b")] });
+  assert.match(cellText(cells, { row: 0, column: 0 }, "over"), /^Log at train.py:38, step 0: 16 bits/);
 });
 
 test("the readout says what a cell holds", () => {

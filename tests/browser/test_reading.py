@@ -185,7 +185,7 @@ def test_events_lead_to_their_first_step(tab: Tab) -> None:
 def test_the_map_says_in_words_what_matters(tab: Tab) -> None:
     frame = tab.open(run="nan_softmax_log", view="map")
     expect(frame.locator(".map-zoom")).to_contain_text(
-        re.compile(r"NaN or ∞ first at step 57\. Least headroom: \d+ bits")
+        re.compile(r"NaN or ∞ first at step 57, in Log Log_21\. Least headroom: \d+ bits")
     )
     frame = tab.go(run="healthy", view="map")
     expect(frame.locator(".map-zoom")).to_contain_text("Nothing comes near overflow.")
@@ -198,7 +198,7 @@ def test_the_health_map_names_groups_and_reads_out_cells(tab: Tab) -> None:
     expect(frame.locator(".map-group")).to_contain_text(["inputs", "sequential/dense_0"])
     cells = frame.get_by_role("application", name="Health map cells")
     cells.hover(position={"x": 5, "y": 30})
-    expect(frame.locator(".map-readout")).to_contain_text("Placeholder x_0, step 0:")
+    expect(frame.locator(".map-readout")).to_contain_text(re.compile(r"^Placeholder x_0 at train\.py:\d+, step 0:"))
     expect(frame.locator(".map-label").filter(has_text="Log_21").get_by_role("img")).to_have_accessible_name("Error")
     frame.get_by_text("The map as a table").click()
     expect(frame.get_by_role("row", name=re.compile("^Log Log_21")).get_by_role("cell").last).to_contain_text("∞")

@@ -12,14 +12,22 @@ import { OpLink } from "./link";
 
 const LIMIT: Record<Metric, string> = { over: "overflow", under: "underflow" };
 
-/** What the map says in two sentences: whether anything is wrong, and the tensor that came closest to the limit. */
+/** What the map says in two sentences: where anything is wrong first, and the tensor that came closest to the limit. */
 export function MapSummary({ cells, metric }: { cells: MapCells; metric: Metric }) {
   const least = useMemo(() => leastHeadroom(cells, metric), [cells, metric]);
   const bad = useMemo(() => firstNonFinite(cells), [cells]);
   return (
     <span>
       {bad !== null ? (
-        <b>NaN or ∞ first at {stepRange(...columnOf(cells, bad))}. </b>
+        <>
+          <b>NaN or ∞ first at {stepRange(...columnOf(cells, bad.column))}</b>
+          {bad.row !== null && (
+            <>
+              , in <RowLink cells={cells} row={bad.row} column={bad.column} />
+            </>
+          )}
+          .{" "}
+        </>
       ) : (
         least !== null && least.bits >= CALM && <b>Nothing comes near {LIMIT[metric]}. </b>
       )}

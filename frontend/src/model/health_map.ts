@@ -2,7 +2,7 @@
 
 import { type HealthMap, MARK, type MapRow } from "./api";
 import { unpack } from "./bytes";
-import { plural, stepRange } from "./format";
+import { place, plural, stepRange } from "./format";
 import { markNames } from "./marks";
 
 export type Metric = "over" | "under";
@@ -63,12 +63,20 @@ export function leastHeadroom(cells: MapCells, metric: Metric): (Cursor & { bits
   return least;
 }
 
+/** Where NaN or infinities show first. */
+export interface FirstNonFinite {
+  column: number;
+  /** The row in which an error has been found there; null where the map alone cannot tell. */
+  row: number | null;
+}
+
 /** The first column with a NaN or infinity; null where all is finite. */
-export function firstNonFinite(cells: MapCells): number | null {
+export function firstNonFinite(cells: MapCells): FirstNonFinite | null {
   for (let column = 0; column < cells.columns; column++) {
-    for (let row = 0; row < cells.rows; row++) {
-      if (cells.cell(row, column, "over").marks & (MARK.NAN | MARK.INF)) return column;
-    }
+    const bad = cells.map.rows.flatMap(({ severity }, row) =>
+      cells.cell(row, column, "over").marks & (MARK.NAN | MARK.INF) ? [{ row, severity }] : [],
+    );
+    if (bad.length > 0) return { column, row: bad.find((at) => at.severity === "error")?.row ?? null };
   }
   return null;
 }
@@ -149,7 +157,8 @@ export function cellText(cells: MapCells, { row, column }: Cursor, metric: Metri
   const happened = markNames(cell.marks);
   if (happened) parts.push(happened);
   const shown = map.rows[row];
-  return `${shown ? rowName(shown) : ""}, ${stepRange(first, last)}: ${parts.join("; ")}`;
+  const where = shown?.op?.source ? ` at ${place(shown.op.source)}` : "";
+  return `${shown ? rowName(shown) : ""}${where}, ${stepRange(first, last)}: ${parts.join("; ")}`;
 }
 
 /** A half-open range as a link carries it, "120-180"; null for anything else. */
