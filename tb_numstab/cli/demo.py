@@ -114,7 +114,7 @@ def _report(run: str, session: Session, address: str) -> str:
             lines.append(f"  {finding.site.op_type} at {from_here(source.file)}:{source.line}:  {source.text}")
         lines.append(f"  Fix: {finding.fix.text}")
         op = OpIndex(session.table).keys[finding.slot]
-        lines.append(f"  {_link(address, run=run, step=verdict.step, op=op)}")
+        lines.append(f"  {_link(address, run=run, step=finding.step, op=op)}")
     return "\n".join(lines)
 
 
