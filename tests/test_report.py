@@ -215,7 +215,7 @@ def test_a_report_offers_nothing_that_only_a_server_can_do(page: Page, report: P
     expect(page.locator(".map-zoom button")).to_have_count(0)
     expect(page.locator(".map-readout")).not_to_contain_text("zoom")
     expect(page.get_by_role("searchbox")).to_have_count(0)
-    page.goto(f"{link}&p.numstab.view=interactions&p.numstab.effect=overflows")
+    page.goto(f"{link}&p.numstab.session={SESSION}&p.numstab.view=interactions&p.numstab.effect=overflows")
     expect(page.get_by_role("heading", level=1)).to_have_text("Disparate scales")
     expect(page.get_by_role("combobox", name="Effect")).to_have_count(0)
 

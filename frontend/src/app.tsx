@@ -125,7 +125,13 @@ function RunShell({ runs }: { runs: RunInfo[] }) {
   useEffect(() => {
     if (state.run === null && first !== null) go({ run: first }, "replace");
   }, [state.run, first, go]);
-  if (state.run === null) return null;
+  // A link out of TensorBoard names the session, which goes without saying in a report that is of it.
+  const redundant =
+    !source.live && state.session !== null && state.session === reportedSession(runs, state.run);
+  useEffect(() => {
+    if (redundant) go({ session: null }, "replace");
+  }, [redundant, go]);
+  if (state.run === null || redundant) return null;
   return (
     <PermalinkContext.Provider value={permalink}>
       <TopBar runs={runs} verdicts={verdicts} />
@@ -166,6 +172,11 @@ function Page({ runs, verdicts }: RunsProps) {
     case "compare":
       return <CompareView runs={runs} verdicts={verdicts} />;
   }
+}
+
+/** The session of a run that a report is of. */
+function reportedSession(runs: RunInfo[], name: string | null): string | undefined {
+  return runs.find((run) => run.name === name)?.sessions.findLast((session) => session.records > 0)?.id;
 }
 
 /** The run that was started last: what someone who has just trained wants to see. */
