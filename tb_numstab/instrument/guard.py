@@ -10,10 +10,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from tb_numstab.instrument import iterators
@@ -25,7 +23,7 @@ from tb_numstab.instrument.iterators import Arguments
 from tb_numstab.instrument.journal import Call, Journal, Step
 from tb_numstab.instrument.measurement import Measurement
 from tb_numstab.instrument.randomness import host_randomness_kept
-from tb_numstab.instrument.sentinel import Label, Sentinel, nonfinite
+from tb_numstab.instrument.sentinel import Label, Sentinel, Verdict, nonfinite
 from tb_numstab.instrument.shadow import Handles, Shadow
 from tb_numstab.instrument.twin import (
     CannotShadow,
@@ -33,30 +31,12 @@ from tb_numstab.instrument.twin import (
     call_for_training,
     compiled_twin_of,
     first_trace,
-    tensor_ids,
     twin_of,
 )
 from tb_numstab.schema.names import NOT_REPRODUCED
 
 MAX_REPLAYS = 100
 """Bad steps of a run that are measured again: the first ones tell the story."""
-
-
-@dataclass
-class Verdict:
-    """The sentinel's answer for one step, perhaps still on the device."""
-
-    labels: list[Label]
-    flags: Any
-
-    def on_host(self) -> bool:
-        """Whether reading the answer makes nobody wait."""
-        return isinstance(self.flags, list) or "CPU" in self.flags.device
-
-    def flagged(self) -> set[Label]:
-        """What it calls non-finite."""
-        flags = self.flags if isinstance(self.flags, list) else np.asarray(self.flags)
-        return {label for label, flag in zip(self.labels, flags, strict=True) if flag}
 
 
 class Guard:
@@ -123,16 +103,21 @@ class Guard:
         except Exception as error:  # noqa: BLE001 - monitoring steps aside, whatever went wrong
             problem = error
         result = call_for_training(function, real, None if call is None else call.host_calls)
-        if problem is not None:  # else the training's own exception says it
-            self._switch_off(problem)
-        if call is not None:
-            call.given = iterators.recorded(call.given)
-            outputs = tf.nest.flatten(result, expand_composites=True)
-            call.returned = tensor_ids(outputs)
-            self._outputs += outputs
-            self._trained |= twin.trained
-            self._shared |= twin.shared
+        try:
+            if problem is not None:  # else the training's own exception says it
+                raise problem
+            if call is not None:
+                self._note(call, twin, result)
+        except Exception as error:  # noqa: BLE001 - monitoring steps aside, whatever went wrong
+            self._switch_off(error)
         return result
+
+    def _note(self, call: Call, twin: Twin, result: Any) -> None:
+        """Adds what is known of a call once it is over."""
+        self._journal.finish(call, result)
+        self._outputs += tf.nest.flatten(result, expand_composites=True)
+        self._trained |= twin.trained
+        self._shared |= twin.shared
 
     def _meet(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """A function that no measured step has called so far: it can be replayed from now on, and is measured next."""
@@ -142,9 +127,7 @@ class Guard:
 
     def add_outputs(self, values: Any) -> None:
         """Adds results of the step that no call returned directly, such as Keras's logs."""
-        for value in tf.nest.flatten(values):
-            if tf.is_tensor(value) or isinstance(value, (float, np.floating)):
-                self._outputs.append(tf.convert_to_tensor(value))
+        self._outputs += tf.nest.flatten(values)
 
     def end_step(self) -> Verdict | None:
         """Asks the sentinel; does not wait for its answer."""
@@ -167,11 +150,10 @@ class Guard:
 
     def _ask(self, outputs: list[Any], variables: list[Any]) -> Verdict | None:
         try:
-            asked = self._sentinel.check(outputs, variables)
+            return self._sentinel.check(outputs, variables)
         except Exception as error:  # noqa: BLE001 - monitoring steps aside, whatever went wrong
             self._switch_off(error)
             return None
-        return None if asked is None else Verdict(*asked)
 
     def _read(self, verdict: Verdict) -> None:
         self._unread = None

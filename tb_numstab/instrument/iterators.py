@@ -5,16 +5,16 @@ The iterator is an argument or captured by the function; a distributed one consi
 
 from __future__ import annotations
 
-import atexit
-import weakref
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.python.data.ops import iterator_ops, multi_device_iterator_ops
 from tensorflow.python.distribute import input_lib
 from tensorflow.python.eager.polymorphic_function import function_type_utils
+
+from tb_numstab.instrument.tap import Replay, Tap
 
 _ITERATORS = (
     iterator_ops.OwnedIterator,
@@ -57,93 +57,47 @@ class Arguments(NamedTuple):
         return {key: iterator._iterator_resource for key, iterator in self.captured.items()}
 
 
-_open: weakref.WeakSet[_Tap] = weakref.WeakSet()
-
-
-@atexit.register
-def _close() -> None:
-    """TensorFlow complains of generators that are still open once Python is gone."""
-    for tap in list(_open):
-        tap.for_training = None
-
-
-class _Tap:
-    """Stands between one iterator and the step: hands its elements on and remembers them."""
-
-    def __init__(self, iterator: Any) -> None:
-        self._source = iter(iterator)
-        self._ahead: deque[Any] = deque()  # pulled by a measured run, owed to the training run
-        self.pulled: list[Any] = []
-        self.spec, self.device = iterator.element_spec, iterator._iterator_resource.device
-        self.for_training: Any = as_iterator(self._training(), self.spec, self.device)
-        _open.add(self)
-
-    def for_measuring(self) -> Any:
-        """An iterator whose elements the training run gets as well; each begins at the same one."""
-        return as_iterator(self._measuring(), self.spec, self.device)
-
-    def _measuring(self) -> Iterator[Any]:
-        yield from tuple(self._ahead)
-        for element in self._source:
-            self._ahead.append(element)
-            yield element
-
-    def _training(self) -> Iterator[Any]:
-        while True:
-            if self._ahead:
-                element = self._ahead.popleft()
-            else:
-                try:
-                    element = next(self._source)
-                except StopIteration:
-                    return
-            self.pulled.append(element)
-            yield element
-
-
-def _tap(iterator: Any) -> _Tap:
-    # Kept on the iterator itself: it must live exactly as long, and elements may be owed through it.
-    tap: _Tap | None = getattr(iterator, "_numstab_tap", None)
+def _tap(iterator: Any) -> Tap:
+    # Kept on the iterator itself: it must live exactly as long.
+    tap: Tap | None = getattr(iterator, "_numstab_tap", None)
     if tap is None:
-        tap = iterator._numstab_tap = _Tap(iterator)
+        tap = iterator._numstab_tap = Tap(iterator)
     return tap
 
 
-class Replay:
-    """The elements that one run pulled from one iterator."""
-
-    def __init__(self, tap: _Tap) -> None:
-        self._elements, self._spec, self._device = list(tap.pulled), tap.spec, tap.device
-
-    def iterator(self) -> Any:
-        """A tf.data iterator over them."""
-        return as_iterator(self._elements, self._spec, self._device)
-
-
-def for_measuring(arguments: Arguments) -> Arguments:
-    """Arguments for a measured run; what it pulls, the next training run pulls again."""
-    return _mapped(arguments, lambda iterator: _tap(iterator).for_measuring())
-
-
 def for_training(arguments: Arguments) -> Arguments:
-    """Arguments for the training run."""
+    """Arguments for the training run, with a tap on each iterator."""
 
     def start(iterator: Any) -> Any:
         tap = _tap(iterator)
-        tap.pulled.clear()
-        return tap.for_training
+        tap.start()
+        return tap.iterator
 
     return _mapped(arguments, start)
 
 
 def recorded(arguments: Arguments) -> Arguments:
     """The arguments of the training run that just ended, with a Replay of what it pulled from each iterator."""
-    return _mapped(arguments, lambda iterator: Replay(_tap(iterator)))
+    return _mapped(arguments, lambda iterator: _tap(iterator).replay())
 
 
 def opened(arguments: Arguments) -> Arguments:
     """Recorded arguments with every Replay as a fresh iterator."""
     return _mapped(arguments, Replay.iterator)
+
+
+def sizes(arguments: Arguments) -> dict[int, int]:
+    """Bytes of the tensors, arrays and replays among recorded arguments, by their id: one may be given every time."""
+    given: Sequence[Any] = (*arguments.args, *arguments.kwargs.values())
+    if not arguments.only_tensors():
+        given = tf.nest.flatten(tuple(arguments), expand_composites=True)
+    return {id(a): _size(a) for a in given}
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, tf.__internal__.EagerTensor):
+        return value._num_elements() * value.dtype.size  # type: ignore[no-any-return]  # TensorFlow is untyped
+    return value.nbytes if isinstance(value, (Replay, np.ndarray)) else 0
 
 
 def iterators_in(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
@@ -159,12 +113,12 @@ def iterators_in(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
 
 
 def _mapped(arguments: Arguments, change: Callable[[Any], Any]) -> Arguments:
+    """The arguments with each plain iterator in them changed; the very same ones where there is none."""
     if arguments.only_tensors():
         return arguments
-    flat = tf.nest.flatten(tuple(arguments))
-    if not any(isinstance(a, (*_ITERATORS, Replay)) for a in flat):
+    if not any(isinstance(a, (*_ITERATORS, Replay)) for a in tf.nest.flatten(tuple(arguments))):
         return arguments
-    return Arguments(*tf.nest.pack_sequence_as(tuple(arguments), [_changed(a, change) for a in flat]))
+    return Arguments(*(_changed(part, change) for part in arguments))
 
 
 def _changed(value: Any, change: Callable[[Any], Any]) -> Any:
@@ -174,17 +128,10 @@ def _changed(value: Any, change: Callable[[Any], Any]) -> Any:
     if isinstance(value, _ITERATORS):
         spec = value._type_spec
         return spec._from_components([_changed(part, change) for part in spec._to_components(value)])
+    if type(value) is tuple:  # the usual nests, for which tf.nest takes ten times as long
+        return tuple(_changed(part, change) for part in value)
+    if type(value) is dict:
+        return {key: _changed(part, change) for key, part in value.items()}
+    if tf.nest.is_nested(value):
+        return tf.nest.map_structure(lambda part: _changed(part, change), value)
     return value
-
-
-def as_iterator(elements: Iterable[Any], spec: Any, device: str) -> Any:
-    """A tf.data iterator over Python elements, which pulls none before it is asked for it."""
-    options = tf.data.Options()
-    # Nothing may run ahead: an element pulled early would be lost to the training run.
-    options.experimental_optimization.apply_default_optimizations = False
-    options.experimental_optimization.inject_prefetch = False
-    options.autotune.enabled = False
-    options.experimental_slack = False
-    with tf.device(device):
-        dataset = tf.data.Dataset.from_generator(lambda: iter(elements), output_signature=spec)
-        return iter(dataset.with_options(options))

@@ -22,7 +22,7 @@ from tb_numstab.instrument.backward import BackwardPass
 from tb_numstab.instrument.host_calls import HostCalls, tokens_in
 from tb_numstab.instrument.iterators import Arguments
 from tb_numstab.instrument.shadow import Handles, Shadow, assign, is_variable, read
-from tb_numstab.instrument.twin import call_concrete, concrete_of, flat_inputs
+from tb_numstab.instrument.twin import call_concrete, concrete_of, flat_inputs, tensor_ids
 
 SNAPSHOT_STEPS = 10
 """Steps between two copies of the state: the measured cost falls below the noise, one copy is kept."""
@@ -30,6 +30,10 @@ SNAPSHOT_STEPS = 10
 READ_ONLY_LIMIT = 64
 """Elements up to which a variable that the step only reads is kept for every call: a learning rate may
 change between two steps, frozen weights do not."""
+
+INPUT_BYTES = 256 << 20
+"""What calls are given may take as much memory as what eager ops make (readings.KEPT_BYTES); beyond it, the state is
+copied early."""
 
 
 @dataclass
@@ -84,13 +88,14 @@ class Journal:
 
     exact: bool = True
     steps: list[Step] = field(default_factory=list)
+    _sizes: dict[int, int] = field(default_factory=dict)  # bytes of what the calls were given, by the tensor's id
     _snapshot: Shadow = field(default_factory=Shadow)
     _handles: dict[int, tuple[tuple[int, int], list[Any], list[Any]]] = field(default_factory=dict)  # by function id
 
     @property
     def full(self) -> bool:
         """Whether the next step starts a journal afresh."""
-        return len(self.steps) >= (SNAPSHOT_STEPS if self.exact else 1)
+        return len(self.steps) >= (SNAPSHOT_STEPS if self.exact else 1) or sum(self._sizes.values()) > INPUT_BYTES
 
     def begin_step(self) -> Step:
         """Opens a page for a new step."""
@@ -100,6 +105,7 @@ class Journal:
     def clear(self) -> None:
         """Forgets the past."""
         self.steps = []
+        self._sizes = {}
         self._snapshot = Shadow()
 
     def add(self, function: Any, given: Arguments, written: set[int]) -> Call:
@@ -126,6 +132,16 @@ class Journal:
         )
         self.steps[-1].calls.append(call)
         return call
+
+    def finish(self, call: Call, result: Any) -> None:
+        """Notes what is known of a call once it is over.
+
+        Raises:
+          TooLarge: it pulled more from an iterator than can be kept.
+        """
+        call.given = iterators.recorded(call.given)
+        call.returned = tensor_ids(result)
+        self._sizes |= iterators.sizes(call.given)
 
     def first(self, bad: Callable[[list[Any], Handles], bool]) -> tuple[list[tuple[Step, Shadow]], bool]:
         """Runs the steps forward on copies until one is bad.

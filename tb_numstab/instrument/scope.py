@@ -15,14 +15,14 @@ from tensorflow.python.eager.polymorphic_function import polymorphic_function
 from tb_numstab.instrument.backward import BackwardPass
 from tb_numstab.instrument.eager import EagerRecorder
 from tb_numstab.instrument.graph_recorder import GraphRecorder
-from tb_numstab.instrument.guard import Guard, Verdict
+from tb_numstab.instrument.guard import Guard
 from tb_numstab.instrument.host import step_aside, warn_once
 from tb_numstab.instrument.inline import call_function
 from tb_numstab.instrument.journal import Step
 from tb_numstab.instrument.measurement import Measurement
 from tb_numstab.instrument.options import Options
 from tb_numstab.instrument.seams import current_listener
-from tb_numstab.instrument.sentinel import nonfinite
+from tb_numstab.instrument.sentinel import Verdict, nonfinite
 from tb_numstab.instrument.surveyed import SurveyedCall
 from tb_numstab.schema.names import NOT_REPRODUCED
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,36 +20,71 @@ Label = tuple[str, int]
 """What a flag is about: ("output", its position) or ("variable", id of its handle)."""
 
 
+@dataclass
+class Verdict:
+    """The sentinel's answer for one step, perhaps still on the device.
+
+    Attributes:
+      labels: what was asked about.
+      seen: for the first of them, those in host memory, whether they are non-finite.
+      asked: the same for the others, bool []; None without any.
+    """
+
+    labels: list[Label]
+    seen: list[bool]
+    asked: Any
+
+    def on_host(self) -> bool:
+        """Whether reading the answer makes nobody wait."""
+        return self.asked is None or "CPU" in self.asked.device
+
+    def flagged(self) -> set[Label]:
+        """What it calls non-finite."""
+        flags = [*self.seen, *([] if self.asked is None else np.asarray(self.asked))]
+        return {label for label, flag in zip(self.labels, flags, strict=True) if flag}
+
+
 class Sentinel:
     """A small graph beside the training's own, one reduction per watched tensor.
 
     A variable counts as non-finite when its sum is: NaN and Inf survive a sum, and one pass without
     temporaries is the cheapest there is. A finite variable whose sum overflows is sorted out on the
     host, by ``nonfinite``. A returned scalar may be neither NaN nor Inf; a larger returned tensor may
-    hold Inf (a masked logit), but no NaN.
+    hold Inf (a masked logit), but no NaN. A scalar in host memory, the usual loss, is looked at: to ask
+    the graph costs more.
     """
 
     def __init__(self) -> None:
         self._checks: dict[tuple[Any, ...], Any] = {}
 
-    def check(self, outputs: Sequence[Any], handles: Sequence[Any]) -> tuple[list[Label], Any] | None:
-        """Starts the check of a step's outputs and updated variables.
+    def check(self, outputs: Sequence[Any], handles: Sequence[Any]) -> Verdict | None:
+        """Starts the check of a step's outputs, tensors or numbers, and of the variables that it updated.
 
         Returns:
-          labels, and a bool tensor or list [len(labels)] that is True where something is non-finite; the
-          host need not wait for it. None when there is nothing to check.
+          the answer to come, for which the host need not wait; None when there is nothing to check.
         """
-        floats = [(i, t) for i, t in enumerate(outputs) if tf.is_tensor(t) and is_measured(t.dtype.name)]
-        labels: list[Label] = [("output", i) for i, _ in floats] + [("variable", id(h)) for h in handles]
+        scalars: dict[Label, Any] = {}
+        tensors: dict[Label, Any] = {}
+        for i, value in enumerate(outputs):
+            if isinstance(value, (float, np.floating)):
+                scalars["output", i] = value
+            elif tf.is_tensor(value) and is_measured(value.dtype.name):
+                if value.shape.rank == 0 and "CPU" in value.device:
+                    scalars["output", i] = value._numpy()
+                else:
+                    tensors["output", i] = value
+        labels: list[Label] = [*scalars, *tensors, *(("variable", id(h)) for h in handles)]
         if not labels:
             return None
-        if not handles and all(t.shape.rank == 0 and "CPU" in t.device for _, t in floats):
-            # The usual case, a loss in host memory: dearer to ask the graph than to look.
-            return labels, [not math.isfinite(t._numpy()) for _, t in floats]
-        key = (tuple(id(h) for h in handles), tuple((t.dtype, t.shape.rank) for _, t in floats))
-        if key not in self._checks:
-            self._checks[key] = _build(tuple(handles), [t for _, t in floats])
-        return labels, self._checks[key](*(t for _, t in floats))
+        asked = self._ask(list(tensors.values()), handles) if tensors or handles else None
+        return Verdict(labels, [not math.isfinite(value) for value in scalars.values()], asked)
+
+    def _ask(self, tensors: list[Any], handles: Sequence[Any]) -> Any:
+        key = (tuple(id(h) for h in handles), tuple((t.dtype, t.shape.rank) for t in tensors))
+        check = self._checks.get(key)
+        if check is None:
+            check = self._checks[key] = _build(tuple(handles), tensors)
+        return check._call_flat(tensors, check.captured_inputs)
 
 
 def nonfinite(outputs: Sequence[Any], variables: Mapping[int, Any]) -> set[Label]:

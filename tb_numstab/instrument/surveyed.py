@@ -16,6 +16,7 @@ from tb_numstab.instrument.journal import flat_results
 from tb_numstab.instrument.measurement import Measurement
 from tb_numstab.instrument.randomness import host_randomness_kept
 from tb_numstab.instrument.shadow import Shadow
+from tb_numstab.instrument.tap import TooLarge
 from tb_numstab.instrument.twin import (
     CannotShadow,
     Twin,
@@ -33,8 +34,8 @@ T = TypeVar("T")
 class SurveyedCall:
     """A call that is measured on a shadow: before the training makes it, or at the end of the step.
 
-    It must wait where Python code in it may not run twice, where a GradientTape may ask for its backward
-    pass later, and where XLA may turn out to compute otherwise.
+    It must wait where it pulls its own data, where Python code in it may not run twice, where a GradientTape may
+    ask for its backward pass later, and where XLA may turn out to compute otherwise.
 
     Attributes:
       repeatable: whether the training's call can be made again exactly.
@@ -48,7 +49,7 @@ class SurveyedCall:
         self._compiled = False
         self._function = function
         self._problem: Exception | None = None
-        self._given = Arguments(args, kwargs, {})
+        self._given = self._real = Arguments(args, kwargs, {})
         self._host_calls: HostCalls | None = None
         self._before: Shadow | None = None  # the state to measure from, if the measurement waits
         self._returned: Sequence[int] = ()
@@ -62,17 +63,23 @@ class SurveyedCall:
         self.repeatable = not twin.hidden_state
         self._compiled = twin.compiled
         self._host_calls = HostCalls() if twin.host_code else None
-        if twin.host_code or twin.compiled or record.could_possibly_record():
+        self._real = iterators.for_training(given)
+        if twin.host_code or twin.compiled or self._real is not given or record.could_possibly_record():
             self._before = Shadow(flat_inputs(trace.concrete, given))
         else:
-            rows = twin.run(trace, lambda: iterators.for_measuring(given))
+            rows = twin.run(trace, lambda: given)
             self._measure = lambda returned: trace.measured(rows, given, returned)
 
     def make(self) -> Any:
         """Makes the training's call."""
-        result = call_for_training(self._function, iterators.for_training(self._given), self._host_calls)
+        result = call_for_training(self._function, self._real, self._host_calls)
         self.results, self._returned = flat_results(result), tensor_ids(result)
-        self._given = iterators.recorded(self._given)
+        if self._before is not None:
+            recorded = self._attempt(lambda: iterators.recorded(self._given))
+            if recorded is None:
+                self._before = None  # nothing to measure it with
+            else:
+                self._given = recorded
         self._complain()
         return result
 
@@ -84,23 +91,27 @@ class SurveyedCall:
         """
         if self._measure is not None:
             return self._measure(self._returned)
-        return None if self._before is None else self._measured_late(passes, twin_of)
+        return self._measured_late(passes, twin_of)
 
     def compiled_measurement(self, passes: Sequence[BackwardPass]) -> Measurement | None:
         """The measurement of the call as XLA computes it; None where XLA does not compile it."""
         return self._measured_late(passes, compiled_twin_of) if self._compiled else None
 
     def _measured_late(self, passes: Sequence[BackwardPass], twin_for: Callable[[Any], Twin]) -> Measurement | None:
-        measured = self._attempt(lambda: self._measure_late(passes, twin_for))
+        before = self._before
+        if before is None:
+            return None
+        measured = self._attempt(lambda: self._measure_late(before, passes, twin_for))
         self._complain()
         return measured
 
-    def _measure_late(self, passes: Sequence[BackwardPass], twin_for: Callable[[Any], Twin]) -> Measurement:
+    def _measure_late(
+        self, before: Shadow, passes: Sequence[BackwardPass], twin_for: Callable[[Any], Twin]
+    ) -> Measurement:
         function, given, returned = with_backward_pass(self._function, self._given, self._returned, passes)
         twin, first = twin_for(function), iterators.opened(given)
         trace = twin.trace(first.args, first.kwargs)
-        state = self._before.variables() if self._before is not None else {}
-        rows = twin.run(trace, lambda: iterators.opened(given), state, self._host_calls)
+        rows = twin.run(trace, lambda: iterators.opened(given), before.variables(), self._host_calls)
         return trace.measured(rows, first, returned)
 
     def _attempt(self, action: Callable[[], T]) -> T | None:
@@ -115,7 +126,7 @@ class SurveyedCall:
     def _complain(self) -> None:
         """Says once why there is no measurement; where the training's own call fails too, that says it."""
         problem, self._problem = self._problem, None
-        if isinstance(problem, CannotShadow):
+        if isinstance(problem, (CannotShadow, TooLarge)):
             warn_once(f"{_name(self._function)} is not measured: {problem}. Training goes on unchanged.")
         elif problem is not None:
             step_aside(f"{_name(self._function)} is not measured", problem)

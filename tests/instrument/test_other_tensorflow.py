@@ -33,6 +33,7 @@ LESS = (
     "!tensorflow.python.framework.op_callbacks:remove_op_callback",
     f"!{FUNCTIONS}.tracing_compilation:TracingOptions",
     "!tensorflow.python.util.tf_stack:extract_stack",
+    "tensorflow.python.data.ops.map_op:_MapDataset",
 )
 """Without these some steps are not measured, as shows when one should be."""
 

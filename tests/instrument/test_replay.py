@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 import tb_numstab
-from tb_numstab.instrument import guard
+from tb_numstab.instrument import guard, journal, tap
 from tests.instrument.kinds import BAD, EVERY, STEPS, WIDTH, batch
 
 
@@ -61,6 +62,58 @@ def test_a_function_that_is_first_called_later_is_replayed_at_once_and_measured_
             health = tb_numstab.log_step(i)
     assert health.origin is not None and health.origin.step == BAD
     assert list(tb_numstab.load_run(str(tmp_path)).steps) == [0, BAD - 1, BAD, BAD + 1]
+
+
+@pytest.mark.parametrize(("given", "found"), [("arrays", 6), ("tensors", 6), ("iterator", 6), ("the same tensor", 10)])
+def test_variables_are_checked_early_where_inputs_are_large(
+    given: str, found: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not more than the inputs of three steps are kept; the state is copied at every third step instead."""
+    monkeypatch.setattr(journal, "INPUT_BYTES", int(2.5 * batch(0).nbytes))
+    w, count = tf.Variable(tf.ones([WIDTH])), tf.Variable(-1)
+    batches = iter(tf.data.Dataset.from_tensors(batch(0)).repeat())
+    tensor = tf.constant(batch(0))
+
+    @tb_numstab.watch(every=EVERY)
+    @tf.function(reduce_retracing=True)
+    def step(x: Any) -> None:
+        count.assign_add(1)
+        x = next(x) if given == "iterator" else x
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.sqrt(tf.reduce_sum(tf.square(tf.where(count == BAD, 0.0, x) * w), 1)))
+        w.assign_sub(0.01 * tape.gradient(loss, w))
+
+    arguments = {"arrays": lambda: batch(0), "tensors": lambda: tf.constant(batch(0)), "iterator": lambda: batches}
+    with tf.summary.create_file_writer(str(tmp_path)).as_default():
+        for i in range(found + 1):
+            step(arguments.get(given, lambda: tensor)())
+            health = tb_numstab.log_step(i)
+            assert health.ok == (i < found)
+    assert health.origin is not None and health.origin.step == BAD
+
+
+def test_a_call_that_pulls_too_much_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: Callable[[], list[str]]
+) -> None:
+    monkeypatch.setattr(tap, "CALL_BYTES", 8 * WIDTH)
+    w = tf.Variable(tf.ones([WIDTH]))
+    batches = iter(tf.data.Dataset.range(100).map(float))
+
+    @tb_numstab.watch(every=3)
+    @tf.function
+    def step(source: Any) -> Any:
+        for _ in tf.range(8 * WIDTH):
+            w.assign_add(next(source) * tf.ones([WIDTH]))
+        return tf.reduce_sum(w)
+
+    with tf.summary.create_file_writer(str(tmp_path)).as_default():
+        for i in range(3):
+            step(batches)
+            tb_numstab.log_step(i)
+    assert w.numpy().tolist() == [1.0 + sum(range(3 * 8 * WIDTH))] * WIDTH
+    measured, replayed = said()
+    assert "step is not measured: one call takes more than 2 GB from its iterator" in measured
+    assert "steps that are not measured cannot be replayed: TooLarge" in replayed
 
 
 def test_a_model_that_is_compiled_again_goes_on_being_watched(tmp_path: Path) -> None:
