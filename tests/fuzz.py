@@ -1,4 +1,4 @@
-"""Logs that no tb-numstab ever wrote: nonsense in well-formed events, damaged bytes, bombs.
+"""Logs that no tb-numstab ever wrote: nonsense in well-formed events, ops in circles, damaged bytes, bombs.
 
 ``python -m tests.fuzz --seconds 60`` (or ``make fuzz``) writes such logs, reads each through the store, the analysis
 and every page of a report, asks the tab's routes about it, and stops at the first failure with the seed that repeats
@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from tensorboard.plugins.base_plugin import TBContext
 
+from tb_numstab.analysis.families import FAMILY_OF
 from tb_numstab.plugin.backend import NumericalHealthPlugin
 from tb_numstab.plugin.loader import Loader
 from tb_numstab.report.answers import answers
@@ -58,6 +59,34 @@ def write_nonsense(run: SyntheticRun, logdir: Path, seed: int) -> None:
             recorder.step(_record(record, len(sites), chance))
         if chance.random() < 0.8:
             recorder.ops(sites[cut:])
+
+
+def write_tangle(run: SyntheticRun, logdir: Path, seed: int) -> None:
+    """Writes ops of every kind that take each other's results in circles, with the rows of a real run shuffled."""
+    chance = random.Random(seed)
+    kinds = chance.choices(sorted(FAMILY_OF), k=chance.choice((3, 8, 80)))
+    far = chance.choice((2, len(run.sites)))  # how far apart ops are that take each other's results
+    sites = [_tangled(site, slot, len(run.sites), far, kinds, chance) for slot, site in enumerate(run.sites)]
+    with Recorder(logdir) as recorder:
+        recorder.ops(sites)
+        for record in run.records:
+            order = np.array(chance.choices(range(len(record.rows)), k=len(record.rows)))
+            recorder.step(dataclasses.replace(record, rows=record.rows[order], histogram=record.histogram[order]))
+
+
+def _tangled(site: OpSite, slot: int, count: int, far: int, kinds: list[str], chance: random.Random) -> OpSite:
+    """The site as an op of another kind that takes what any op near it gives, later ones and itself included."""
+    gradient_of, *inputs = ((slot + chance.randint(-far, far)) % count for _ in range(chance.randint(1, 4)))
+    return dataclasses.replace(
+        site,
+        op_type=chance.choice(kinds),
+        inputs=tuple(inputs),
+        role=chance.choice(tuple(Role)),
+        gradient_of=gradient_of if chance.random() < 0.7 else -1,
+        looped=chance.random() < 0.3,
+        trainable=chance.random() < 0.3,
+        returned=chance.random() < 0.3,
+    )
 
 
 def read_everything(logdir: Path) -> int:
@@ -119,7 +148,7 @@ def _record(record: StepRecord, count: int, chance: random.Random) -> StepRecord
     )
 
 
-ATTACKS = (write_nonsense, write_damaged, write_bomb)
+ATTACKS = (write_nonsense, write_tangle, write_damaged, write_bomb)
 """Each seed takes the next one."""
 
 MAX_SECONDS = 30.0

@@ -9,7 +9,7 @@ import pytest
 from tb_numstab.analysis.engine import analyse
 from tb_numstab.report.html import build_report
 from tb_numstab.store.event_files import read_runs
-from tests.fuzz import ask_everything, read_everything, write_nonsense
+from tests.fuzz import ask_everything, read_everything, write_nonsense, write_tangle
 from tests.support.hostile import BOMBS, LONG, MARKUP, write_bomb, write_damaged
 from tests.support.runs import SyntheticRun, make_run
 
@@ -24,6 +24,12 @@ def run() -> SyntheticRun:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_nonsense_is_read(run: SyntheticRun, tmp_path: Path, seed: int) -> None:
     write_nonsense(run, tmp_path, seed)
+    assert read_everything(tmp_path) >= 1
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_ops_in_circles_come_to_an_end(tmp_path: Path, seed: int) -> None:
+    write_tangle(make_run("nan_softmax_log", steps=60), tmp_path, seed)
     assert read_everything(tmp_path) >= 1
 
 

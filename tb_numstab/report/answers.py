@@ -25,7 +25,10 @@ MAX_BYTES = 2_500_000
 """All answers together, packed; with the bundle a report stays below 3 MB."""
 
 MAX_CELLS = 20_000_000
-"""Slots x records decoded for the histograms of op pages that no finding names: about ten seconds."""
+"""Slots x records decoded for what no finding names, such as histograms of op pages: about ten seconds."""
+
+CELLS_OF_A_SLOT = 20
+"""As many cells are decoded in the time that a page of layers needs for each slot."""
 
 Progress = Callable[[str, int, int], None]
 """Called with (what is next, parts done, parts in all)."""
@@ -123,7 +126,7 @@ def _more_layers(subject: Subject) -> Iterator[_Answer]:
     total = layers_view(subject)["total"]
     for first in range(MAX_LAYERS, total, MAX_LAYERS):
         key = route_key("layers", run=subject.run.name, first=first)
-        yield _Answer(key, partial(layers_view, subject, first))
+        yield _Answer(key, partial(layers_view, subject, first), CELLS_OF_A_SLOT * len(subject.session.table))
 
 
 def _more_interactions(subject: Subject) -> Iterator[_Answer]:

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from tb_numstab.schema import numstab_pb2 as pb
+from tb_numstab.schema.columns import INDEX
+from tb_numstab.schema.formats import HISTOGRAM_BINS
 from tb_numstab.schema.names import SCHEMA_VERSION, ops_tag, steps_tag
 from tb_numstab.schema.op_table import OpTableChunk, encode_ops
 from tb_numstab.schema.ops import Frame, OpSite
@@ -112,6 +114,39 @@ def _endless_lists(recorder: Recorder, run: SyntheticRun) -> None:
     recorder.ops([OpSite("AddN", "sum", inputs=many, shape=many, frames=frames, constant=(1.0,) * 200_000)])
 
 
+def _row_of(run: SyntheticRun, op_type: str) -> int:
+    """A row of the first record whose op type this is."""
+    return next(row for row, slot in enumerate(run.records[0].slots) if run.sites[slot].op_type == op_type)
+
+
+def _many_ops(recorder: Recorder, run: SyntheticRun, sites: list[OpSite]) -> None:
+    """More ops, all of them with NaN and Inf in a record."""
+    first = len(run.sites)
+    recorder.ops(sites)
+    rows = np.repeat(run.records[0].rows[[_row_of(run, "Log")]], len(sites), axis=0)
+    rows[:, [INDEX["nan"], INDEX["pos_inf"]]] = 1
+    histogram = np.zeros((len(sites), HISTOGRAM_BINS), np.uint8)
+    slots = np.arange(first, first + len(sites))
+    recorder.step(replace(run.records[2], slots=slots, rows=rows, histogram=histogram))
+
+
+def _all_bad(recorder: Recorder, run: SyntheticRun) -> None:
+    types = ("Log", "Exp", "RealDiv", "Reshape", "Softmax", "Cast", "Identity")
+    _many_ops(recorder, run, [OpSite(types[i % 7], f"op{i}", layer=f"layer{i}", returned=True) for i in range(20_000)])
+
+
+def _diamonds(recorder: Recorder, run: SyntheticRun) -> None:
+    """2**5000 ways lead from the last op to the first."""
+    first = len(run.sites)
+    _many_ops(recorder, run, [OpSite("AddV2", "sum", inputs=(first + i - 1,) * 2 if i else ()) for i in range(5000)])
+
+
+def _thousand_sessions(recorder: Recorder, run: SyntheticRun) -> None:
+    for number in range(1000):
+        session = f"20260101T000000-{number:08x}"
+        recorder.event(steps_tag(session), encode_record(replace(run.records[0], session=session)), 0, START)
+
+
 def _newer(recorder: Recorder, run: SyntheticRun) -> None:
     message = pb.StepRecord.FromString(encode_record(run.records[0]))
     message.schema = SCHEMA_VERSION + 1
@@ -126,5 +161,8 @@ BOMBS: dict[str, Callable[[Recorder, SyntheticRun], None]] = {
     "a record of every slot there can be": _every_slot,
     "names of 2 MB with markup": _long_names,
     "lists of 200,000": _endless_lists,
+    "20,000 ops that are all bad": _all_bad,
+    "a chain of diamonds": _diamonds,
+    "a thousand sessions": _thousand_sessions,
     "a newer schema": _newer,
 }
