@@ -139,6 +139,20 @@ def test_long_names_do_not_widen_the_page(own_tab: Tab) -> None:
     assert own_tab.document.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
 
 
+def test_long_names_in_a_table_give_way_to_what_it_says(own_tab: Tab) -> None:
+    def lengthened(route: Route) -> None:
+        page = route.fetch().json()
+        for interaction in page["interactions"]:
+            interaction["op"]["layer"] = interaction["op"]["source"]["file"] = "a_name_without_a_place_to_break_it_" * 8
+        route.fulfill(json=page)
+
+    own_tab.page.route("**/data/plugin/numstab/interactions*", lengthened)
+    own_tab.page.set_viewport_size({"width": 1280, "height": 900})
+    sentence = own_tab.open(run="fp16_overflow", view="interactions").get_by_role("row").last.get_by_role("cell").last
+    box = sentence.bounding_box()
+    assert box and box["x"] + box["width"] <= 1280
+
+
 def test_names_from_a_log_are_text_and_nothing_else(own_tab: Tab) -> None:
     evil = "<img src=x onerror=\"document.title='owned'\">"
 

@@ -1,4 +1,4 @@
-import type { ComponentChildren } from "preact";
+import { type ComponentChildren, Fragment } from "preact";
 import { useApp } from "../context";
 import { addressOf } from "../host/address";
 import type { OpRef } from "../model/api";
@@ -54,7 +54,28 @@ export function OpName({ op }: { op: OpRef }) {
   return (
     <>
       <b class="op-type">{op.op_type}</b>
-      {name !== op.op_type && <span class="op-name"> {name}</span>}
+      {name !== op.op_type && (
+        <span class="op-name">
+          {" "}
+          <Path name={name} />
+        </span>
+      )}
+    </>
+  );
+}
+
+/** A name whose lines end between its parts, where they can. */
+function Path({ name }: { name: string }) {
+  return (
+    <>
+      {name.split("/").map((part, i) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: the parts of a name do not move.
+        <Fragment key={i}>
+          {i > 0 && "/"}
+          {i > 0 && <wbr />}
+          {part}
+        </Fragment>
+      ))}
     </>
   );
 }
