@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tb_numstab.analysis.finding import Severity
 from tb_numstab.analysis.interactions import interactions
 from tb_numstab.schema.formats import FORMATS, HISTOGRAM_BINS
+from tb_numstab.schema.ops import OpSite
 from tb_numstab.schema.record import StepRecord
 from tb_numstab.views.findings import finding_view
 from tb_numstab.views.json_values import Json, packed
@@ -61,7 +62,7 @@ def op_view(subject: Subject, key: str, asked_step: int | None = None) -> Json:
         "kind": record.kind,
         "op": _site_view(subject, slot),
         "result": _tensor_view(subject, record, slot),
-        "inputs": [_input_view(subject, record, source) for source in site.inputs[:MAX_NEIGHBOURS]],
+        "inputs": [_input_view(subject, record, site, source) for source in site.inputs[:MAX_NEIGHBOURS]],
         "inputs_total": len(site.inputs),
         "consumers": [_tensor_view(subject, record, reader) for reader in consumers[:MAX_NEIGHBOURS]],
         "consumers_total": len(consumers),
@@ -107,11 +108,15 @@ def _tensor_view(subject: Subject, record: StepRecord, slot: int) -> Json:
     return {"op": subject.ops.ref(slot), "measure": measure_view(record, slot, site)}
 
 
-def _input_view(subject: Subject, record: StepRecord, slot: int) -> Json:
-    """One operand; an operand that is not floating point, or not watched, has no op to go to."""
+def _input_view(subject: Subject, record: StepRecord, site: OpSite, slot: int) -> Json:
+    """One operand; an operand that is not floating point, or not watched, has no op to go to.
+
+    What a loop carries round is known by the value that it starts with, which comes from outside of the loop.
+    """
     if not 0 <= slot < len(subject.session.table):
-        return {"op": None, "measure": None}
-    return _tensor_view(subject, record, slot)
+        return {"op": None, "measure": None, "outside": False}
+    outside = site.looped and not subject.session.table[slot].looped
+    return _tensor_view(subject, record, slot) | {"outside": outside}
 
 
 def _interaction_view(subject: Subject, record: StepRecord, slot: int) -> Json | None:

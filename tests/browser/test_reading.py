@@ -89,13 +89,27 @@ def test_what_else_was_found_is_told_without_a_click(own_tab: Tab) -> None:
 def test_an_operand_that_is_not_measured_takes_no_picture(own_tab: Tab) -> None:
     def with_axes(route: Route) -> None:
         page = route.fetch().json()
-        route.fulfill(json=page | {"inputs": [*page["inputs"], {"op": None, "measure": None}]})
+        route.fulfill(json=page | {"inputs": [*page["inputs"], {"op": None, "measure": None, "outside": False}]})
 
     own_tab.page.route("**/op?*", with_axes)
     rows = own_tab.open(**LOG).get_by_test_id("ruler").locator(".ruler-rows > li")
     expect(rows.filter(has_text="Operand 2")).to_contain_text("not measured")
     expect(rows.filter(has_text="Operand 2").locator("svg")).to_have_count(0)
     expect(rows.filter(has_text="Operand 1").locator("svg")).to_have_count(1)
+
+
+def test_what_comes_into_a_loop_is_said_to_be_no_more_than_that(own_tab: Tab) -> None:
+    def looped(route: Route) -> None:
+        page = route.fetch().json()
+        page["inputs"][0]["outside"] = True
+        route.fulfill(json=page)
+
+    own_tab.page.route("**/op?*", looped)
+    ruler = own_tab.open(**MUL).get_by_test_id("ruler")
+    expect(ruler.locator(".row-label").nth(0)).to_contain_text("as it comes into the loop")
+    expect(ruler.locator(".row-label").nth(1)).not_to_contain_text("loop")
+    # How far apart the operands were while the loop ran is not known.
+    expect(ruler.locator(".gap")).to_have_count(0)
 
 
 def test_every_run_is_listed_with_its_verdict(tab: Tab) -> None:

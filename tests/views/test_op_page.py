@@ -9,7 +9,7 @@ from tb_numstab.views import op_page
 from tb_numstab.views.op_page import op_view
 from tb_numstab.views.subject import NotInData, Subject, Subjects
 from tb_numstab.views.timeline import INF, NAN
-from tests.views.subjects import run_of, synthetic
+from tests.views.subjects import as_run, run_of, synthetic
 
 
 def key_of(subject: Subject, op_type: str) -> str:
@@ -25,6 +25,16 @@ def test_the_page_shows_the_step_where_the_trouble_began(broken: Subject) -> Non
     assert operand["measure"]["zero"] >= 1
     assert [c["op"]["op_type"] for c in view["consumers"]] == ["Mul"]
     assert view["findings"][0]["rule"].startswith("log")
+
+
+def test_what_comes_into_a_loop_from_outside_is_told_apart() -> None:
+    made = synthetic("healthy")
+    slot = made.slot("Relu")
+    table = tuple(dataclasses.replace(s, looped=i == slot) for i, s in enumerate(made.sites))
+    subject = Subjects().get(as_run("healthy", dataclasses.replace(made, sites=table)))
+    reader = subject.graph.consumers(slot).tolist()[0]
+    assert [i["outside"] for i in op_view(subject, subject.ops.keys[slot])["inputs"]] == [True]
+    assert not any(i["outside"] for i in op_view(subject, subject.ops.keys[reader])["inputs"])
 
 
 def test_numbers_are_those_of_the_record(broken: Subject) -> None:

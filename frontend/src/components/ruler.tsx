@@ -17,6 +17,7 @@ import { useWidth } from "./use_width";
 interface NamedRow extends RulerRow {
   role: string;
   op: OpRef | null;
+  outside: boolean;
   result: boolean;
 }
 
@@ -26,7 +27,7 @@ export function Ruler({ page }: { page: OpPage }) {
   const { zoomed } = useZoom();
   const rows = rulerRows(page);
   const domain = zoomed ? dataDomain(rows) : wholeDomain(rows);
-  const operands = rows.filter((row) => !row.result && row.measure?.max_exp != null);
+  const operands = rows.filter((row) => !row.result && !row.outside && row.measure?.max_exp != null);
   const pair = operands.length === 2 ? operands : null;
   return (
     <div class="ruler" ref={ref} data-testid="ruler">
@@ -74,10 +75,14 @@ function rulerRows(page: OpPage): NamedRow[] {
     op: input.op,
     measure: input.measure,
     format: input.op ? page.formats[input.op.dtype] : undefined,
+    outside: input.outside,
     result: false,
   }));
   const { op, measure } = page.result;
-  return [...operands, { role: "Result", op, measure, format: page.formats[op.dtype], result: true }];
+  return [
+    ...operands,
+    { role: "Result", op, measure, format: page.formats[op.dtype], outside: false, result: true },
+  ];
 }
 
 function RowLabel({ row, step }: { row: NamedRow; step: number }) {
@@ -94,6 +99,7 @@ function RowLabel({ row, step }: { row: NamedRow; step: number }) {
         )}
       </span>
       {row.op && <span class="row-dtype">{row.op.dtype}</span>}
+      {row.outside && <span class="row-dtype">as it comes into the loop</span>}
       <span class="row-range">
         {row.measure ? rangeText(row.measure) : row.op ? "not measured in this step" : ""}
       </span>

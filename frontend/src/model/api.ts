@@ -146,6 +146,8 @@ export interface Tensor {
 export interface Operand {
   op: OpRef | null;
   measure: Measure | null;
+  /** It comes from outside of the loop that the op runs in: what the loop carries round is known by its first value. */
+  outside: boolean;
 }
 
 export interface FloatFormat {
