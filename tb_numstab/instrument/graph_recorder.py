@@ -12,15 +12,17 @@ import tensorflow as tf
 from tensorflow.python.eager import record
 
 from tb_numstab.instrument.bucket import Bucket, hold_back
+from tb_numstab.instrument.called import nodes_in
 from tb_numstab.instrument.cluster import worker
 from tb_numstab.instrument.collector import Collector, Entry, Update
 from tb_numstab.instrument.data_names import named_arguments
-from tb_numstab.instrument.host_calls import token_of
+from tb_numstab.instrument.host_calls import token_in, token_of
 from tb_numstab.instrument.inline import call_inline
 from tb_numstab.instrument.nesting import outer, outermost, place
 from tb_numstab.instrument.op_types import (
     ALIASES,
     CALLS,
+    CALLS_OF_GRAPHS,
     FROM_ITERATOR,
     HOST_CODE,
     PACKING,
@@ -121,6 +123,8 @@ class GraphRecorder(Recorder):
         self.repeatable.check(op_type, inputs)
         if op_type in HOST_CODE:
             self.host_tokens.add(token_of(graph.get_operation_by_name(op_name)))
+        if op_type in CALLS_OF_GRAPHS:
+            self._look_into(graph.get_operation_by_name(op_name))
         handed_on = self._handed_on(op_type, inputs)
         if handed_on is not None:
             for source, tensor in zip(handed_on, outputs, strict=False):
@@ -136,6 +140,13 @@ class GraphRecorder(Recorder):
             self._add_update(op_type, inputs, op_name or "", graph)
         elif op_type != "Placeholder":
             self._add_op(op_type, inputs, outputs, op_name or "", graph)
+
+    def _look_into(self, call: Any) -> None:
+        """Takes a call of a graph that is not traced again."""
+        for node in nodes_in(call):
+            self.repeatable.check_called(node.op)
+            if node.op in HOST_CODE:
+                self.host_tokens.add(token_in(node))
 
     def _handed_on(self, op_type: str, inputs: Sequence[Any]) -> Sequence[Any] | None:
         """The tensors whose elements an op hands on; None where it makes new ones."""

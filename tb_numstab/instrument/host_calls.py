@@ -59,6 +59,11 @@ def token_of(op: Any) -> str:
     return str(op.get_attr("token").decode())
 
 
+def token_in(node: Any) -> str:
+    """The same, of a node in a graph's definition."""
+    return str(node.attr["token"].s.decode())
+
+
 _tokens: weakref.WeakKeyDictionary[Any, set[str]] = weakref.WeakKeyDictionary()
 
 
@@ -67,7 +72,7 @@ def tokens_in(concrete: Any) -> set[str]:
     if concrete not in _tokens:
         graph = concrete.graph.as_graph_def()
         nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
-        _tokens[concrete] = {node.attr["token"].s.decode() for node in nodes if node.op in HOST_CODE}
+        _tokens[concrete] = {token_in(node) for node in nodes if node.op in HOST_CODE}
     return _tokens[concrete]
 
 

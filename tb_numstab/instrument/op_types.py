@@ -14,10 +14,9 @@ ALIASES = frozenset(
 )  # fmt: skip
 """Ops that hand on the same elements: their consumers link to the tensor that made them."""
 
-CALLS = frozenset(
-    {"While", "StatelessWhile", "If", "StatelessIf", "Case", "StatelessCase", "PartitionedCall",
-     "StatefulPartitionedCall"}
-)  # fmt: skip
+CALLS_OF_GRAPHS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
+
+CALLS = CALLS_OF_GRAPHS | {"While", "StatelessWhile", "If", "StatelessIf", "Case", "StatelessCase"}
 """Ops that run a function: its outputs explain theirs."""
 
 LOOPS = frozenset({"While", "StatelessWhile"})

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from tb_numstab.instrument import datasets
+from tb_numstab.instrument.called import changes_resource
 from tb_numstab.instrument.data_names import element_names
 from tb_numstab.instrument.iterators import iterators_in
 from tb_numstab.instrument.nesting import outermost
@@ -35,9 +36,7 @@ class Repeatable:
     def check(self, op_type: str, inputs: Sequence[Any]) -> None:
         """Takes the next op; its inputs may be of any graph."""
         if op_type in LEGACY_RANDOM:
-            self.notes.add(
-                f"{op_type} draws its own numbers in the measured run; use tf.random.Generator or stateless ops"
-            )
+            self._note_random(op_type)
         elif op_type not in SAFE_RESOURCE_READS and op_type not in CALLS:
             for handle in (outermost(t) for t in inputs if t.dtype in (tf.resource, tf.variant)):
                 if handle.dtype == tf.variant:
@@ -45,9 +44,20 @@ class Repeatable:
                 elif op_type in FROM_ITERATOR:
                     self._check_iterator(handle)
                 elif isinstance(handle, tf.__internal__.EagerTensor) and not is_variable(handle):
-                    self._refuse(
-                        f"{op_type} changes a captured resource that cannot be copied; move that out of the function"
-                    )
+                    self._refuse_change(op_type)
+
+    def check_called(self, op_type: str) -> None:
+        """Takes an op of a graph that is called as it is, of which nobody can tell where its inputs are from."""
+        if op_type in LEGACY_RANDOM:
+            self._note_random(op_type)
+        elif changes_resource(op_type):
+            self._refuse_change(op_type)
+
+    def _note_random(self, op_type: str) -> None:
+        self.notes.add(f"{op_type} draws its own numbers in the measured run; use tf.random.Generator or stateless ops")
+
+    def _refuse_change(self, op_type: str) -> None:
+        self._refuse(f"{op_type} changes a captured resource that cannot be copied; move that out of the function")
 
     def _check_dataset(self, variant: Any) -> None:
         if isinstance(variant, tf.__internal__.EagerTensor):

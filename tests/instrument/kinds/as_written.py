@@ -146,6 +146,25 @@ def loaded_model(watching: Watching) -> Sequence[Any]:
     return [model.w]
 
 
+def graph_with_python_inside(watching: Watching) -> Sequence[Any]:
+    """A concrete function inside the step: one op, and its Python code still runs once a step."""
+    w = ones()
+    seen: list[float] = []
+
+    @tf.function
+    def score(x: Any) -> Any:
+        tf.py_function(lambda v: seen.append(float(v[0])), [x[:, 0]], [])
+        return tf.reduce_sum(x * w, 1)
+
+    graph = score.get_concrete_function(tf.TensorSpec([None, WIDTH]))
+
+    def loss(x: Any) -> Any:
+        return -tf.reduce_mean(tf.math.log(graph(x)))  # origin
+
+    run(watching, tf.function(training_step(loss, w)))
+    return [w, seen]
+
+
 def summaries_inside(watching: Watching) -> Sequence[Any]:
     """The step writes its own summaries, with a writer that it makes the default one itself."""
     w, count = ones(), tf.Variable(0, dtype=tf.int64)
@@ -174,5 +193,6 @@ KINDS: tuple[Kind, ...] = (
     iterator_made_inside,
     forward_mode,
     loaded_model,
+    graph_with_python_inside,
     summaries_inside,
 )

@@ -26,6 +26,22 @@ def queue(watching: Watching) -> Sequence[Any]:
     return [w, losses.size()]
 
 
+def table_in_graph(watching: Watching) -> Sequence[Any]:
+    """What changes it is in a graph that the step calls, inside a branch."""
+    w, table = ones(), tf.lookup.experimental.MutableHashTable(tf.int64, tf.int64, 0)
+    key = tf.constant([7], tf.int64)
+
+    @tf.function
+    def count(x: Any) -> Any:
+        if tf.reduce_sum(x) > 0.0:
+            table.insert(key, table.lookup(key) + 1)
+        return x * w
+
+    graph = count.get_concrete_function(tf.TensorSpec([None, WIDTH]))
+    run(watching, tf.function(training_step(lambda x: -tf.reduce_mean(tf.math.log(tf.reduce_sum(graph(x), 1))), w)))
+    return [w, table.lookup(key)]
+
+
 def bare_handle(watching: Watching) -> Sequence[Any]:
     """Nobody can tell whose handle it is."""
     w = ones()
@@ -97,6 +113,7 @@ def watch_inside_function(watching: Watching) -> Sequence[Any]:
 
 NOT_COVERED: dict[Kind, str] = {
     bare_handle: "it captures an iterator that cannot be read twice",
+    table_in_graph: "LookupTableInsertV2 changes a captured resource that cannot be copied",
     queue: "QueueEnqueueV2 changes a captured resource that cannot be copied",
     shuffled_dataset: "it goes through a dataset that gives other elements each time",
     random_dataset_as_argument: "it goes through a dataset that gives other elements each time",
