@@ -48,7 +48,7 @@ interface Held<T> extends Answer<T> {
 }
 
 /** Milliseconds until an unfinished answer is asked for again. */
-const PAUSE = 500;
+const PAUSE = 200;
 
 /**
  * Fetches a route again whenever it, its parameters or the data change, or while the answer is `unfinished`;

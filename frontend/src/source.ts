@@ -5,6 +5,8 @@ export type Params = Record<string, string | number | null | undefined>;
 export interface Source {
   /** False where the data cannot change and only some steps are there. */
   readonly live: boolean;
+  /** Milliseconds after which an answer is about the records that are judged by then; null where all are. */
+  readonly patience: number | null;
   get<T>(path: string, params?: Params): Promise<T>;
 }
 
@@ -33,6 +35,7 @@ export function routeKey(path: string, params: Params = {}): string {
 /** TensorBoard: routes are relative to the page's base, data/plugin/numstab/. */
 export class HttpSource implements Source {
   readonly live = true;
+  readonly patience = 200;
 
   async get<T>(path: string, params?: Params): Promise<T> {
     const response = await fetch(routeKey(path, params)).catch(() => {
@@ -48,6 +51,7 @@ export class HttpSource implements Source {
 /** A static report: answers by routeKey. A step it does not hold falls back to the page's own choice. */
 export class EmbeddedSource implements Source {
   readonly live = false;
+  readonly patience = null;
 
   constructor(private readonly answers: Record<string, unknown>) {}
 

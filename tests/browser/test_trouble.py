@@ -66,19 +66,20 @@ def test_a_long_run_tells_how_far_reading_it_has_come(own_tab: Tab) -> None:
 
 
 def test_a_verdict_on_a_part_says_so_until_it_is_on_all(own_tab: Tab) -> None:
-    answers = iter((30, 60))
+    judged = 30
 
     def judged_so_far(route: Route) -> None:
         assert "patience=" in route.request.url
-        overview = route.fetch().json()
-        route.fulfill(json=overview | {"judged": next(answers, overview["judged"])})
+        route.fulfill(json=route.fetch().json() | {"judged": judged})
 
     own_tab.page.route(OVERVIEW, judged_so_far)
     frame = own_tab.open(run="healthy")
     part = frame.get_by_role("status").filter(has_text="Judged so far")
     expect(part).to_contain_text("the first 30 of 80 measured steps")
     expect(frame.get_by_role("heading", level=1)).to_have_text("Healthy so far")
+    judged = 60
     expect(part).to_contain_text("the first 60 of 80 measured steps")
+    judged = 80
     expect(part).to_have_count(0)
     expect(frame.get_by_role("heading", level=1)).to_have_text("Healthy")
 
@@ -191,3 +192,19 @@ def test_inside_a_notebooks_frame(browser: Browser, notebook: str) -> None:
     frame.get_by_role("link", name="Health map").click()
     expect(heading).to_have_text("Health map")
     page.close()
+
+
+def test_the_list_waits_for_the_verdict_on_all_of_a_run(own_tab: Tab) -> None:
+    asked: list[str] = []
+
+    def judged_so_far(route: Route) -> None:
+        assert "patience=" in route.request.url
+        answer = route.fetch().json()
+        asked.append(answer["run"])
+        part = answer["run"] == "nan_softmax_log" and "nan_softmax_log" not in asked[:-1]
+        route.fulfill(json=answer | ({"judged": 30} if part else {}))
+
+    own_tab.page.route("**/verdict?**", judged_so_far)
+    frame = own_tab.open(run="healthy")
+    expect(frame.get_by_text("Logarithm of zero", exact=False).first).to_be_visible()
+    assert asked.count("nan_softmax_log") == 2

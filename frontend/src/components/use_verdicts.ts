@@ -1,6 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { useApp } from "../context";
 import type { RunInfo, RunVerdict, Verdict } from "../model/api";
+import type { Source } from "../source";
 
 /** The verdict on each run, asked for one after the other so that the open page comes first. */
 export function useVerdicts(runs: RunInfo[]): Map<string, Verdict> {
@@ -13,7 +14,7 @@ export function useVerdicts(runs: RunInfo[]): Map<string, Verdict> {
     let wanted = true;
     (async () => {
       for (const run of JSON.parse(list) as string[]) {
-        const answer = await source.get<RunVerdict>("verdict", { run }).catch(() => null);
+        const answer = await wholeVerdict(source, run, () => wanted);
         if (!wanted) return;
         if (answer) setKnown((before) => new Map(before).set(run, answer.verdict));
       }
@@ -23,4 +24,12 @@ export function useVerdicts(runs: RunInfo[]): Map<string, Verdict> {
     };
   }, [list, source, version]);
   return known;
+}
+
+/** A run's verdict once it is about all records, or null where there is none to be had. */
+async function wholeVerdict(source: Source, run: string, wanted: () => boolean): Promise<RunVerdict | null> {
+  const ask = () => source.get<RunVerdict>("verdict", { run, patience: source.patience }).catch(() => null);
+  let answer = await ask();
+  while (wanted() && answer !== null && answer.judged < answer.records) answer = await ask();
+  return answer;
 }

@@ -57,6 +57,9 @@ export interface Verdict {
 export interface RunVerdict {
   run: string;
   verdict: Verdict;
+  /** Records that the verdict is about, and records that there are. */
+  judged: number;
+  records: number;
 }
 
 /** Records of a session that have been read and judged, of those there are. */

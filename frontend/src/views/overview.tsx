@@ -10,9 +10,6 @@ import type { Finding, Overview, Verdict } from "../model/api";
 import { findingsCsv } from "../model/csv";
 import { count, listed, plural, prose } from "../model/format";
 
-/** Milliseconds that the server may judge a long run before it shows how far that has come. */
-const PATIENCE = 500;
-
 function isUnfinished(overview: Overview): boolean {
   return overview.judged < overview.session.records;
 }
@@ -32,8 +29,8 @@ function Judging({ overview }: { overview: Overview }) {
 export function OverviewView({ runs, verdicts }: RunsProps) {
   const { state, source } = useApp();
   const { run, session } = state;
-  const patience = source.live ? PATIENCE : null;
-  const { value, error } = useAnswer<Overview>("overview", { run, session, patience }, isUnfinished);
+  const params = { run, session, patience: source.patience };
+  const { value, error } = useAnswer<Overview>("overview", params, isUnfinished);
   if (error) return <Failure error={error} />;
   if (value === null) return <Waiting what="Looking at the measurements" />;
   if (value.verdict === null) return <Begun overview={value} />;
