@@ -74,7 +74,7 @@ test("the map's summary knows the least headroom and the first NaN or infinity",
 });
 
 test("the readout names the line of an op", () => {
-  const source = { file: "/home/me/train.py", line: 38, function: "f", text: "" };
+  const source = { file: "project/train.py", line: 38, function: "f", text: "" };
   const log = { op_type: "Log", name: "Log", source } as OpRef;
   const cells = new MapCells({ ...MAP, rows: [{ ...row(0, "loss", "a"), op: log }, row(1, "dense", "b")] });
   assert.match(cellText(cells, { row: 0, column: 0 }, "over"), /^Log at train.py:38, step 0: 16 bits/);
