@@ -9,6 +9,7 @@ in it, or when the restart has cost any of that.
 from __future__ import annotations
 
 import argparse
+import logging
 import multiprocessing
 import random
 import signal
@@ -80,6 +81,7 @@ def train(log_dir: str, bad_step: int, steps: int, progress: Connection | None =
 
     import tb_numstab
 
+    logging.getLogger("tb_numstab").disabled = True  # what is found is read from the log
     remaining = tf.Variable(float(bad_step))
 
     @tb_numstab.watch(every=MEASURED_EVERY)
