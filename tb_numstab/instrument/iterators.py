@@ -118,7 +118,14 @@ def _mapped(arguments: Arguments, change: Callable[[Any], Any]) -> Arguments:
         return arguments
     if not any(isinstance(a, (*_ITERATORS, Replay)) for a in tf.nest.flatten(tuple(arguments))):
         return arguments
-    return Arguments(*(_changed(part, change) for part in arguments))
+    done: dict[int, tuple[Any, Any]] = {}
+
+    def once(iterator: Any) -> Any:  # one that is given twice stays one
+        if id(iterator) not in done:
+            done[id(iterator)] = iterator, change(iterator)
+        return done[id(iterator)][1]
+
+    return Arguments(*(_changed(part, once) for part in arguments))
 
 
 def _changed(value: Any, change: Callable[[Any], Any]) -> Any:

@@ -106,6 +106,15 @@ def test_each_run_gets_its_own_elements_again() -> None:
     assert [elements(run) for run in runs] == [[flat(x) for x in part] for part in (NUMBERS[:2], [], NUMBERS[2:5])]
 
 
+def test_an_iterator_that_is_given_twice_stays_one() -> None:
+    source = iter(numbers())
+    given = Arguments((source,), {"again": {"x": source}}, {})
+    for run in (iterators.for_training, lambda given: iterators.opened(iterators.recorded(given))):
+        arguments = run(given)
+        pulled = next(arguments.args[0]), next(arguments.kwargs["again"]["x"])
+        assert np.array_equal(pulled, NUMBERS[:2])
+
+
 def test_an_error_of_the_dataset_is_the_step_s_and_what_follows_is_not_lost() -> None:
     source = iter(numbers().map(lambda x: tf.debugging.check_numerics(tf.where(x == 4, np.nan, x), "bad")))
     through = tapped(source)
