@@ -125,8 +125,9 @@ def watch(
       every: measure every N-th call, the first one included; or ``"auto"``: calls 0, 1, 2, 5, 10, ..., then
         as often as 2 % of the training time allows (schedule.COST_SHARE).
       replay: on the calls between, check that nothing non-finite comes out; if it does, run that call
-        again, measured, from the state before it. Costs one copy of the step's variables and the
-        inputs of up to ten steps in memory; where ops run eagerly, up to 256 MB of their results.
+        again, measured, from the state before it. Costs one copy of the step's variables and the inputs of
+        up to ten steps in memory, or of fewer if they take 256 MB; where ops run eagerly, up to 256 MB of
+        their results.
       on_nonfinite: what log_step does once the first harmful NaN or Inf is written and flushed: "warn"
         logs a line, as for any new finding; "raise" raises NonFiniteError; "ignore" does nothing.
       max_records: with ``"auto"``, how many calls are measured at most; the distance grows in time. Bad calls
