@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from tb_numstab.cli.check import FOLLOW_SECONDS
+from tb_numstab.cli.judging import MANY
 from tests.support.processes import LAUNCH
 from tests.support.runs import SyntheticRun, make_run
-from tests.support.synthetic import Recorder
+from tests.support.synthetic import Recorder, scaled_run
 
 ROOT = Path(__file__).parent.parent
 
@@ -57,6 +58,19 @@ def test_follow_waits_for_a_training_that_is_about_to_begin(tmp_path: Path) -> N
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode == 1
+
+
+def test_a_check_that_is_killed_leaves_no_process_behind(tmp_path: Path) -> None:
+    """As in a build that runs out of time: a process left behind would keep the pipe open for ever."""
+    for name in ("one", "other"):
+        scaled_run(tmp_path / name, slots=3, records=MANY)
+    process = launch("check", tmp_path)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while process.poll() is None and len(children.read_text().split()) < 2:
+        time.sleep(0.05)
+    process.kill()
+    out, _ = process.communicate(timeout=120)
+    assert (process.returncode, out) == (-signal.SIGKILL, "")
 
 
 def test_closed_pipe_is_no_error(logdir: Path) -> None:

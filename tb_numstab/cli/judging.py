@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -63,10 +64,22 @@ def _side_by_side(sessions: Sequence[Session]) -> Iterator[_Judgement]:
     """What further processes say of each session, in order; nothing where they are not worth it."""
     processes = min(len(sessions), MAX_PROCESSES, os.cpu_count() or 1)
     if processes > 1 and sum(len(session.steps) for session in sessions) >= MANY:
-        # Not forked: numpy may have threads. Ctrl-C is for this process alone.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(processes, context, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
+        context = multiprocessing.get_context("spawn")  # not forked: numpy may have threads
+        with ProcessPoolExecutor(processes, context, _follow_parent) as pool:
             yield from pool.map(judge, sessions)
+
+
+def _follow_parent() -> None:
+    """Leaves Ctrl-C to the process that was started; where that is killed, this one ends too."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "this is a process of the pool"
+
+    def end_with_parent() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
 def _subject(run: RunData, session: Session, judgement: _Judgement) -> Judged:
