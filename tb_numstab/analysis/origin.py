@@ -7,8 +7,8 @@ non-finite inputs to candidates, ops that made NaN or Inf out of operands that h
 candidate lies behind every symptom; of several the one that did most harm is taken, then the earliest
 in execution order.
 
-Inside a loop body the links end at loop-carried values, and gradients of loops fetch forward values
-from lists. A candidate with such an unmeasured operand may only have passed the value on; then every
+Inside a loop body the links end at loop-carried values, and lists may hold more than their readers are
+linked to. A candidate with such an unmeasured operand may only have passed the value on; then every
 earlier non-finite slot that can have reached it unseen joins the search.
 """
 

@@ -18,7 +18,8 @@ from tb_numstab.instrument.collector import Collector, Entry, Update
 from tb_numstab.instrument.data_names import named_arguments
 from tb_numstab.instrument.host_calls import token_in, token_of
 from tb_numstab.instrument.inline import call_inline
-from tb_numstab.instrument.nesting import outer, outermost, place
+from tb_numstab.instrument.lists import TensorLists
+from tb_numstab.instrument.nesting import handed, outer, outermost, place
 from tb_numstab.instrument.op_types import (
     ALIASES,
     CALLS,
@@ -26,6 +27,7 @@ from tb_numstab.instrument.op_types import (
     FROM_ITERATOR,
     HOST_CODE,
     PACKING,
+    PUTS,
     READS,
     UNPACKING,
     counts_update,
@@ -68,6 +70,7 @@ class GraphRecorder(Recorder):
         self._parameters: dict[int, list[tuple[int, int, Any]]] = {}  # graph -> (slot, position, placeholder)
         self._graphs: dict[str, Any] = {}
         self._outlines = Outlines(self.sites, self.slot_of)
+        self._lists = TensorLists(self.slot_of, self.alias)
         self._packed: dict[int | None, Sequence[Any]] = {}  # optional's id -> the tensors in it
 
     # ---- the trace
@@ -138,6 +141,12 @@ class GraphRecorder(Recorder):
             self._add_read(inputs[0], outputs[0], op_name or "", graph)
         elif is_update(op_type):
             self._add_update(op_type, inputs, op_name or "", graph)
+        elif op_type in PUTS:
+            for tensor in inputs:
+                self._resolve(tensor)
+            self._lists.put(op_type, inputs, outputs[0])
+        elif op_type == "AddN" and not is_measured(outputs[0].dtype.name):  # gradients of a list, added up
+            self._lists.join(outputs[0], inputs)
         elif op_type != "Placeholder":
             self._add_op(op_type, inputs, outputs, op_name or "", graph)
 
@@ -156,25 +165,30 @@ class GraphRecorder(Recorder):
 
     def _add_op(self, op_type: str, inputs: Sequence[Any], outputs: Sequence[Any], name: str, graph: Any) -> None:
         measured = [(i, t) for i, t in enumerate(outputs) if is_measured(t.dtype.name)]
-        if not measured:
+        if not measured and not (op_type in CALLS and outputs):
             return
         hold_back(outputs[0].op, self._sent.get(id(graph), ()))
         for tensor in inputs:
             self._resolve(tensor)
         body = self._outlines.origin(outputs[0].op)
         site = self._outlines.place(body, self.describe(op_type, name, inputs, outputs[0].op.traceback))
-        pending = [p for p, slot in enumerate(site.inputs) if slot < 0 and inputs[p].op.type == "Placeholder"]
-        if op_type in CALLS:
-            site = dataclasses.replace(site, inputs=site.inputs + self._close_call(outputs[0].op, site.inputs))
+        pending = [(p, handed(inputs[p])) for p, slot in enumerate(site.inputs) if slot < 0]
+        further = self._close_call(outputs[0].op, site.inputs) if op_type in CALLS else self._further(inputs)
+        site = dataclasses.replace(site, inputs=site.inputs + further)
         events = counts_events(op_type, [i.dtype.name for i in inputs])
         parts = self.repeatable.element_names(inputs[0]) if op_type in FROM_ITERATOR else []
         for index, tensor in measured:
             site = dataclasses.replace(site, output=index, variable=parts[index] if index < len(parts) else "")
             slot = self._measure(tensor, site, graph, inputs if events else ())
-            for position in pending:
-                self._parameters.setdefault(id(graph), []).append((slot, position, inputs[position]))
-        self.remember(op_type, inputs, self.slot_of(measured[0][1]))
-        self._outlines.runs_as(body, self.slot_of(measured[0][1]))
+            parameters = [(slot, p, source) for p, source in pending if source.op.type == "Placeholder"]
+            self._parameters.setdefault(id(graph), []).extend(parameters)
+        if measured:
+            self.remember(op_type, inputs, self.slot_of(measured[0][1]))
+            self._outlines.runs_as(body, self.slot_of(measured[0][1]))
+
+    def _further(self, inputs: Sequence[Any]) -> tuple[int, ...]:
+        """What else may come out of the list that an op reads."""
+        return self._lists.makers(inputs[0])[1:] if inputs else ()
 
     def _measure(
         self, tensor: Any, site: OpSite, graph: Any, operands: Sequence[Any] = (), update: Update | None = None
@@ -286,6 +300,9 @@ class GraphRecorder(Recorder):
                     inputs = (*site.inputs[:position], links[source], *site.inputs[position + 1 :])
                     self.sites[slot] = dataclasses.replace(site, inputs=inputs)
             results += [self.slot_of(t) for t in graph.outputs if is_measured(t.dtype.name)]
+            for index, (made, inner) in enumerate(zip(op.outputs, graph.outputs, strict=False)):
+                if not is_measured(made.dtype.name):
+                    self._lists.join(made, (inner, op.inputs[index]) if attr == "body" else (inner,))
         return tuple(s for s in results if s >= 0)
 
     # ---- tensors across graphs

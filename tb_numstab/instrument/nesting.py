@@ -6,6 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from tb_numstab.instrument.op_types import ALIASES
+
 
 def outer(tensor: Any) -> Any:
     """The tensor of the surrounding graph that a placeholder stands for; None if it is not a captured one."""
@@ -22,6 +24,13 @@ def outermost(tensor: Any) -> Any:
         if captured is None:
             break
         tensor = captured
+    return tensor
+
+
+def handed(tensor: Any) -> Any:
+    """The tensor of the same graph whose elements ``tensor`` hands on."""
+    while tensor.op.type in ALIASES:
+        tensor = tensor.op.inputs[tensor.value_index]
     return tensor
 
 

@@ -19,6 +19,12 @@ CALLS_OF_GRAPHS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 CALLS = CALLS_OF_GRAPHS | {"While", "StatelessWhile", "If", "StatelessIf", "Case", "StatelessCase"}
 """Ops that run a function: its outputs explain theirs."""
 
+PUTS = {
+    "TensorListFromTensor": 0, "TensorListPushBack": 1, "TensorListPushBackBatch": 1, "TensorListResize": 0,
+    "TensorListScatterIntoExistingList": 1, "TensorListScatterV2": 0, "TensorListSetItem": 2, "TensorListSplit": 0,
+}  # fmt: skip
+"""Ops that make a TensorList, and which input holds its elements; any other than the first goes into a list."""
+
 LOOPS = frozenset({"While", "StatelessWhile"})
 
 PACKING = frozenset({"OptionalFromValue"})

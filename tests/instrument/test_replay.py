@@ -83,7 +83,11 @@ def test_variables_are_checked_early_where_inputs_are_large(
             loss = tf.reduce_mean(tf.sqrt(tf.reduce_sum(tf.square(tf.where(count == BAD, 0.0, x) * w), 1)))
         w.assign_sub(0.01 * tape.gradient(loss, w))
 
-    arguments = {"arrays": lambda: batch(0), "tensors": lambda: tf.constant(batch(0)), "iterator": lambda: batches}
+    arguments: dict[str, Callable[[], Any]] = {
+        "arrays": lambda: batch(0),
+        "tensors": lambda: tf.constant(batch(0)),
+        "iterator": lambda: batches,
+    }
     with tf.summary.create_file_writer(str(tmp_path)).as_default():
         for i in range(found + 1):
             step(arguments.get(given, lambda: tensor)())

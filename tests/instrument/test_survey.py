@@ -114,6 +114,18 @@ def test_inputs_link_to_the_ops_that_made_them(graph: Logged) -> None:
     assert graph.slots("Sqrt", looped=True)[0] in loop.inputs
 
 
+def test_what_reads_a_list_is_linked_to_what_its_elements_were_made_by(graph: Logged) -> None:
+    (square,) = graph.slots("Square", looped=True)
+    (element,) = graph.slots("TensorListGetItem", role=Role.FORWARD)
+    (log,) = graph.slots("Log", role=Role.FORWARD)
+    (stacked,) = graph.slots("TensorListStack", role=Role.FORWARD)
+    assert graph.table[square].inputs == (element,)
+    assert graph.table[element].inputs[0] == log
+    assert graph.table[stacked].inputs[0] == square
+    fetched = graph.slots("TensorListPopBack", role=Role.GRADIENT)
+    assert element in {graph.table[slot].inputs[0] for slot in fetched}  # the gradient of Square needs it
+
+
 def test_variables_and_their_updates_are_named(graph: Logged) -> None:
     (update,) = graph.slots("AssignSubVariableOp", role=Role.UPDATE)
     site = graph.table[update]

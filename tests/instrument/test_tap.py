@@ -97,13 +97,16 @@ def test_nothing_is_pulled_that_was_not_asked_for() -> None:
 
 
 def test_each_run_gets_its_own_elements_again() -> None:
-    source, runs = iter(numbers()), []
+    source = iter(numbers())
+    runs: list[Any] = []
     for count in (2, 0, 3):
         through = tapped(source)
         for _ in range(count):
             next(through)
         runs.append(replayed(source))
-    assert [elements(run) for run in runs] == [[flat(x) for x in part] for part in (NUMBERS[:2], [], NUMBERS[2:5])]
+    assert [elements(run) for run in runs] == [
+        [flat(x) for x in NUMBERS[first:end]] for first, end in ((0, 2), (2, 2), (2, 5))
+    ]
 
 
 def test_an_iterator_that_is_given_twice_stays_one() -> None:
