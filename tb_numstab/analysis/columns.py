@@ -124,6 +124,15 @@ class OneRow:
         return Power(self.max_exp)
 
     @property
+    def nonfinite(self) -> str:
+        """Where the row holds NaN and where Inf, of how many: "NaN in 1 of 120 elements"."""
+        counts = (("NaN", self.nan), ("Inf", self.inf))
+        return (
+            " and ".join(f"{kind} in {count:,.0f}" for kind, count in counts if count)
+            + f" of {self.size:,.0f} elements"
+        )
+
+    @property
     def extent(self) -> str:
         """The smallest and the largest finite element; one number where they are equal."""
         low, high = f"{self.min:.4g}", f"{self.max:.4g}"

@@ -28,6 +28,9 @@ from tb_numstab.analysis.inputs import Inputs, inputs_of
 from tb_numstab.schema.columns import INDEX, Row
 from tb_numstab.schema.ops import Role
 
+MULTIPLYING = ("matmul", "conv", "mul", "div", "square", "sum-of-squares")
+"""Families that make NaN or further infinities of -Inf: what they are given is no mask."""
+
 MAX_CANDIDATES = 64
 """Earliest candidates that are compared by the harm they did."""
 
@@ -97,13 +100,15 @@ def has_symptoms(graph: OpGraph, table: Row) -> bool:
 def intended(graph: OpGraph, table: Row) -> Mask:
     """Slots that hold Inf, or in a literal NaN, on purpose, bool [N].
 
-    Literals; logits masked with a literal -Inf; masks of -Inf given as arguments; variables that are
+    Literals; logits masked with a literal -Inf; masks of -Inf given as arguments (a mask is added, data are
+    multiplied); variables that are
     not trained and hold Inf, such as the best loss so far.
     """
     rows = Columns(table)
     only_inf = ~(rows.nan > 0)
     given = graph.role(Role.INPUT) & ~graph.as_mask(graph.edge_target)  # not made by another part of the step
-    mask_input = given & only_inf & ~(rows.pos_inf > 0)
+    multiplied = graph.as_mask(graph.edge_source[graph.mask(*MULTIPLYING)[graph.edge_target]])
+    mask_input = given & only_inf & ~(rows.pos_inf > 0) & ~graph.feeding(multiplied, graph.mask("move", "cast"))
     state = graph.role(Role.VARIABLE) & only_inf & ~graph.trainable
     return graph.role(Role.CONSTANT) | mask_input | state | _masked_logits(graph, rows)
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from tb_numstab.analysis.anatomy import Anatomy
 from tb_numstab.analysis.causes import causes
 from tb_numstab.analysis.columns import Columns
 from tb_numstab.analysis.finding import Certainty, Finding, Fix, Hop, Severity
@@ -158,7 +159,7 @@ def origin_rule(graph: OpGraph, table: Row, origin: Origin) -> Rule:
 def trapped_forward(graph: OpGraph, table: Row, origin: Origin) -> int | None:
     """The forward op whose non-finite result a tf.where discards, while its gradient meets it.
 
-    None when that is not how the origin did harm.
+    None when that is not how the origin did harm: also where the loss or a returned value got it all the same.
     """
     gradient = graph.role(Role.GRADIENT)
     if not any(gradient[s] for s in origin.chain):
@@ -168,13 +169,13 @@ def trapped_forward(graph: OpGraph, table: Row, origin: Origin) -> int | None:
     bad = (rows.nan + rows.inf) > 0
     if start < 0 or not bad[start]:
         return None
-    forward, queue, seen = graph.role(Role.FORWARD), deque([start]), {start}
+    forward, queue, seen, hidden = graph.role(Role.FORWARD), deque([start]), {start}, False
     while queue and len(seen) < MAX_VISITED:
         slot = queue.popleft()
         for consumer in (int(c) for c in graph.consumers(slot) if forward[c]):
-            if graph.family(consumer) == "select" and not bad[consumer]:
-                return start
+            hidden |= graph.family(consumer) == "select" and not bad[consumer]
             if bad[consumer] and consumer not in seen:
                 seen.add(consumer)
                 queue.append(consumer)
-    return None
+    shown = Anatomy(graph).loss in seen or any(graph.returned[slot] for slot in seen)
+    return start if hidden and not shown else None

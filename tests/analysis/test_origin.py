@@ -52,6 +52,20 @@ def test_a_fully_masked_row_began_in_softmax_not_in_its_mask() -> None:
     assert engine.findings()[0].rule == "softmax-all-masked"
 
 
+def test_data_of_inf_that_are_multiplied_are_no_mask() -> None:
+    """As the logarithm of 0 in a data pipeline: the op that makes NaN of it is not to blame."""
+
+    def step(trace: Trace, i: int) -> None:
+        x, w = data(trace, [[-np.inf, 1.0]]), variable(trace, [[1.0, -1.0], [1.0, 1.0]])
+        hidden = op(trace, "MatMul", x.array @ w.array, x, w)
+        returned_mean(trace, op(trace, "MatMul", hidden.array @ w.array, hidden, w))
+
+    engine = judge(step)
+    assert origin_of(engine).role is Role.INPUT
+    finding = engine.findings()[0]
+    assert (finding.rule, finding.summary) == ("nonfinite-input", "x_0 holds Inf in 1 of 2 elements.")
+
+
 def test_of_two_faults_the_one_whose_forward_op_ran_first_is_named() -> None:
     """0 ** -0.5 made the loss NaN; the gradient of 0 ** 0.5, a later line, is a fault of its own."""
 

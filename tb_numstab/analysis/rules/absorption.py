@@ -163,7 +163,9 @@ RULES = (
         "change nothing",
         explain="{op} in a loop: {out.absorbed:,.0f} of {out.operands:,.0f} additions changed nothing; the total "
         "stands at {out.top}, and {f.name} keeps {f.precision} significant bits.",
-        fix=ACCUMULATE_WIDER,
+        fix=Fix(
+            "Keep the total in a wider format.", "total = tf.zeros([], x.dtype)", "total = tf.zeros([], tf.float32)"
+        ),
         source="float16 stops at 2048 addends of 1, bfloat16 at 256, measured on TensorFlow 2.21",
         stage=Stage.STANDING,
         patience=3,

@@ -253,10 +253,12 @@ RULES = (
         "Sum overflows",
         ("sum", "mean", "cumsum", "add", "sub"),
         "{op} summed values up to {x.top}; the sum leaves {f.name} (largest {f.max_value:.3g}).",
-        Fix(
-            "Sum float16 in float32; in float32, scale first, or bound what makes the values grow.",
-            "tf.reduce_sum(x)",
-            "tf.reduce_sum(tf.cast(x, tf.float32))",
+        Fix(_GROWN, "keras.optimizers.SGD(lr)", "keras.optimizers.SGD(lr, global_clipnorm=1.0)"),
+        fixes=(
+            (
+                lambda o: o.narrow_range,
+                Fix("Sum in float32.", "tf.reduce_sum(x)", "tf.reduce_sum(tf.cast(x, tf.float32))"),
+            ),
         ),
     ),
     _overflow(

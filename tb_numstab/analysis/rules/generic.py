@@ -21,7 +21,7 @@ NONFINITE_INPUT = Rule(
     when=lambda o: o.out.nan + o.out.inf > 0,
     precondition="an argument of the watched function, or what it takes from a dataset, holds NaN or Inf, and it "
     "reaches a result",
-    explain="{variable} holds NaN in {out.nan:,.0f} and Inf in {out.inf:,.0f} of {out.size:,.0f} elements.",
+    explain="{variable} holds {out.nonfinite}.",
     fix=Fix(
         "Clean the data, or drop such examples.",
         "dataset",
@@ -51,8 +51,7 @@ NONFINITE_VARIABLE = Rule(
     families=(),
     when=lambda o: o.out.nan + o.out.inf > 0,
     precondition="a variable holds NaN or Inf when the step reads it, and it reaches a result",
-    explain="{variable} held NaN in {out.nan:,.0f} and Inf in {out.inf:,.0f} of {out.size:,.0f} elements before "
-    "this step; no measured step has made it so.",
+    explain="{variable} held {out.nonfinite} before this step; no measured step has made it so.",
     fix=Fix(
         "Measure every step until it happens again. If it was so from the start, look at its initial value or at the "
         "checkpoint.",
@@ -68,8 +67,7 @@ NONFINITE_RECEIVED = Rule(
     families=("collective",),
     when=lambda o: o.out.nan + o.out.inf > 0,
     precondition="the result of a collective op holds NaN or Inf, and what this worker sent did not",
-    explain="{op} received NaN in {out.nan:,.0f} and Inf in {out.inf:,.0f} of {out.size:,.0f} elements; what this "
-    "worker sent was finite, up to {x.top}.",
+    explain="{op} received {out.nonfinite}; what this worker sent was finite, up to {x.top}.",
     fix=Fix("Look at the same step of the other workers: each logs what it computed itself."),
     source="tf.distribute; IEEE 754-2019 6.2",
 )

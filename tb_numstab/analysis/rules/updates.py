@@ -133,8 +133,8 @@ _STOOD_STILL = (
 
 _FIX = Fix(
     "Keep the variable in a wider format (float32 master weights), or make the update larger.",
-    "w = tf.Variable(tf.cast(init, tf.float16))",
-    "w = tf.Variable(tf.cast(init, tf.float32))  # compute in float16: keras.mixed_precision",
+    "w = tf.Variable(init, dtype=narrow)",
+    "w = tf.Variable(init, dtype=tf.float32)  # compute in the narrow format: keras.mixed_precision",
 )
 
 RULES = (
@@ -174,10 +174,11 @@ RULES = (
     Rule(
         id="update-is-zero",
         title="Every update of every variable is zero",
-        families=(),
+        families=("add", "sub", "mul", "div", "div-no-nan", "pow", "cast"),  # log(1) is 0 as well, and right
         when=_vanished_factor,
         precondition="since the first record the changes of all trained variables are 0 in every element, although "
-        "neither a gradient nor the learning rate is: the op is named that gave 0 out of operands that are not",
+        "neither a gradient nor the learning rate is: the sum, product, quotient, power or Cast is named that gave 0 "
+        "out of operands that are not",
         explain="{op} gives 0 in {out.zero:,.0f} of {out.size:,.0f} elements from operands up to {x.top} and {y.top} "
         "({f.name}, {f.precision} bits), and every update is multiplied by it: no weight has moved.",
         fix=Fix(
