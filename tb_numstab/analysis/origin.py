@@ -28,8 +28,8 @@ from tb_numstab.analysis.inputs import Inputs, inputs_of
 from tb_numstab.schema.columns import INDEX, Row
 from tb_numstab.schema.ops import Role
 
-MULTIPLYING = ("matmul", "conv", "mul", "div", "square", "sum-of-squares")
-"""Families that make NaN or further infinities of -Inf: what they are given is no mask."""
+MULTIPLYING = ("matmul", "conv", "square", "sum-of-squares")
+"""Families that a mask is not given to: they make NaN or further infinities of -Inf."""
 
 MAX_CANDIDATES = 64
 """Earliest candidates that are compared by the harm they did."""
@@ -100,8 +100,8 @@ def has_symptoms(graph: OpGraph, table: Row) -> bool:
 def intended(graph: OpGraph, table: Row) -> Mask:
     """Slots that hold Inf, or in a literal NaN, on purpose, bool [N].
 
-    Literals; logits masked with a literal -Inf; masks of -Inf given as arguments (a mask is added, data are
-    multiplied); variables that are
+    Literals; logits masked with a literal -Inf; masks of -Inf given as arguments (unless they go into
+    a matrix product or the like); variables that are
     not trained and hold Inf, such as the best loss so far.
     """
     rows = Columns(table)

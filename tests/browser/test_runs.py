@@ -85,6 +85,7 @@ def test_another_run_is_chosen_by_keyboard_from_any_page(tab: Tab) -> None:
     expect(dialog).to_have_count(0)
     expect(choice).to_be_focused()
     choice.press("Enter")
+    expect(dialog.get_by_role("link").first).to_be_focused()
     dialog.get_by_role("link", name="fp16_overflow").press("Enter")
     expect(dialog).to_have_count(0)
     expect(frame.get_by_role("heading", level=1)).to_have_text("Layers and training")
