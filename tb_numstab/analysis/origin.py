@@ -100,9 +100,8 @@ def has_symptoms(graph: OpGraph, table: Row) -> bool:
 def intended(graph: OpGraph, table: Row) -> Mask:
     """Slots that hold Inf, or in a literal NaN, on purpose, bool [N].
 
-    Literals; logits masked with a literal -Inf; masks of -Inf given as arguments (unless they go into
-    a matrix product or the like); variables that are
-    not trained and hold Inf, such as the best loss so far.
+    Literals; logits masked with a literal -Inf; masks of -Inf given as arguments, unless they go into a
+    matrix product or the like; variables that are not trained and hold Inf, such as the best loss so far.
     """
     rows = Columns(table)
     only_inf = ~(rows.nan > 0)
