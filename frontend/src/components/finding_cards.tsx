@@ -56,10 +56,7 @@ function FindingBody({ finding }: { finding: Finding }) {
         <Foreseen finding={finding} />
       </section>
       <Chain finding={finding} />
-      <section>
-        <h3>Fix</h3>
-        <FixAdvice fix={finding.fix} />
-      </section>
+      <FixAdvice fix={finding.fix} />
     </div>
   );
 }

@@ -83,7 +83,8 @@ export function FindingTools({ finding }: { finding: Finding }) {
 
 export function FixAdvice({ fix }: { fix: Finding["fix"] }) {
   return (
-    <>
+    <section>
+      <h3>Fix</h3>
       <p>{prose(fix.text)}</p>
       {(fix.before || fix.after) && (
         <div class="diff">
@@ -91,7 +92,7 @@ export function FixAdvice({ fix }: { fix: Finding["fix"] }) {
           <DiffPart name="After" sign="+" code={fix.after} />
         </div>
       )}
-    </>
+    </section>
   );
 }
 

@@ -135,10 +135,7 @@ function OpFinding({ finding }: { finding: Finding }) {
       <Foreseen finding={finding} />
       <div class="finding-body">
         <Chain finding={finding} />
-        <section>
-          <h3>Fix</h3>
-          <FixAdvice fix={finding.fix} />
-        </section>
+        <FixAdvice fix={finding.fix} />
       </div>
     </article>
   );
